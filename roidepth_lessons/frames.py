@@ -1,0 +1,211 @@
+"""`Frame`: one road photo with everything that is known about it. The record that flows through the whole course."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from .camera import Calibration, Camera
+
+DONT_CARE = "DontCare"
+"""The class of regions in which nobody labelled anything: neither object nor background."""
+
+
+@dataclass(frozen=True)
+class RoadObject:
+    """One labelled object, with the fields of a row in a KITTI label file.
+
+    Args:
+        name: "Car", "Pedestrian", "Cyclist", "DontCare" or another of KITTI's classes.
+        box: (left, top, right, bottom) in pixels.
+        truncation: 0 (wholly inside the image) to 1; -1 unknown.
+        occlusion: 0 fully visible, 1 partly, 2 largely occluded, 3 unknown; -1 for DontCare.
+        alpha: Observation angle in radians: `yaw` seen along the ray to the object.
+        dimensions: (height, width, length) in metres.
+        location: (x, y, z) of the centre of the box's **bottom** face, camera coordinates, metres.
+        yaw: Rotation about the camera's y axis in radians (KITTI's ``rotation_y``); 0 points along x.
+        score: Confidence, for a detection; None for a label.
+    """
+
+    name: str
+    box: tuple
+    truncation: float = -1.0
+    occlusion: int = -1
+    alpha: float = -10.0
+    dimensions: tuple = (-1.0, -1.0, -1.0)
+    location: tuple = (-1000.0, -1000.0, -1000.0)
+    yaw: float = -10.0
+    score: float | None = None
+
+    @property
+    def distance(self):
+        """Depth of the box centre along the optical axis in metres: the label's z."""
+        return self.location[2]
+
+    @property
+    def corners(self):
+        """(8, 3) corners of the 3D box in metres: the four of the bottom face, then the four of the top face."""
+        height, width, length = self.dimensions
+        x = length / 2 * np.array([1, 1, -1, -1, 1, 1, -1, -1])
+        y = -height * np.array([0, 0, 0, 0, 1, 1, 1, 1])
+        z = width / 2 * np.array([1, -1, -1, 1, 1, -1, -1, 1])
+        cosine, sine = np.cos(self.yaw), np.sin(self.yaw)
+        return np.stack([cosine * x + sine * z, y, cosine * z - sine * x], axis=-1) + np.array(self.location)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image and what is known about it; whatever is not known is None.
+
+    Args:
+        name: Identifier, e.g. "000042".
+        image: (height, width, 3) uint8, RGB.
+        camera: The camera that took it.
+        objects: Labels, DontCare regions included.
+        depth: (height, width) float32, metres along the optical axis; 0 where it is not known.
+        instances: (height, width) uint8; 0 for no object, i + 1 where ``objects[i]`` is what the pixel shows.
+        road: (height, width) bool, True on the road.
+        points: (n, 3) float32, LiDAR points in camera coordinates, metres.
+        calibration: The chain from LiDAR to pixels of the *original* image, if the frame came from files.
+    """
+
+    name: str
+    image: np.ndarray
+    camera: Camera
+    objects: tuple = ()
+    depth: np.ndarray | None = None
+    instances: np.ndarray | None = None
+    road: np.ndarray | None = None
+    points: np.ndarray | None = None
+    calibration: Calibration | None = None
+
+    def __post_init__(self):
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(
+                f"frame {self.name}: image must be (height, width, 3) uint8, "
+                f"got {self.image.shape} {self.image.dtype}"
+            )
+        size = self.image.shape[:2]
+        if (self.camera.height, self.camera.width) != size:
+            raise ValueError(
+                f"frame {self.name}: the camera is for {self.camera.height}x{self.camera.width} pixels, "
+                f"the image has {size[0]}x{size[1]}"
+            )
+        for what in ("depth", "instances", "road"):
+            array = getattr(self, what)
+            if array is not None and array.shape != size:
+                raise ValueError(f"frame {self.name}: {what} has shape {array.shape}, the image {size}")
+
+    @property
+    def size(self):
+        """(height, width) in pixels."""
+        return self.image.shape[:2]
+
+    def select(self, *names):
+        """The objects of these classes, as a list."""
+        return [each for each in self.objects if each.name in names]
+
+    def with_lidar_depth(self):
+        """The same frame with `depth` made from its LiDAR points: sparse, 0 where no point falls."""
+        if self.points is None:
+            raise ValueError(f"frame {self.name} has no LiDAR points to make a depth map from")
+        return replace(self, depth=depth_map(self.points, self.camera))
+
+    def flipped(self):
+        """The mirrored frame: image, camera, boxes, places, yaw and maps together."""
+        right = self.camera.width - 1
+
+        def flip_object(each):
+            left_edge, top, right_edge, bottom = each.box
+            flipped = replace(each, box=(right - right_edge, top, right - left_edge, bottom))
+            if each.name == DONT_CARE:
+                return flipped
+            x, y, z = each.location
+            return replace(
+                flipped,
+                location=(-x, y, z),
+                yaw=_wrap_angle(np.pi - each.yaw),
+                alpha=_wrap_angle(np.pi - each.alpha),
+            )
+
+        return replace(
+            self,
+            image=np.ascontiguousarray(self.image[:, ::-1]),
+            camera=self.camera.flipped(),
+            objects=tuple(flip_object(each) for each in self.objects),
+            points=None if self.points is None else self.points * np.array([-1, 1, 1], dtype=np.float32),
+            calibration=None,
+            **{
+                what: None if (array := getattr(self, what)) is None else np.ascontiguousarray(array[:, ::-1])
+                for what in ("depth", "instances", "road")
+            },
+        )
+
+    def fitted(self, height, width):
+        """The whole picture in another size: scaled evenly until it fits, the rest filled with grey at the
+        right and the bottom. The camera and the boxes move along; depth keeps its values in metres.
+        """
+        scale = min(height / self.size[0], width / self.size[1])
+        inner = max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
+        if inner == self.size and inner == (height, width):
+            return self
+        ratio = np.array([inner[1] / self.size[1], inner[0] / self.size[0]])
+
+        def move_box(box):
+            return tuple(((np.reshape(box, (2, 2)) + 0.5) * ratio - 0.5).ravel().tolist())
+
+        def fill(array, value):
+            space = [(0, height - inner[0]), (0, width - inner[1])] + [(0, 0)] * (array.ndim - 2)
+            return np.pad(array, space, constant_values=value)
+
+        image = np.asarray(Image.fromarray(self.image).resize(inner[::-1], Image.Resampling.BILINEAR))
+        return replace(
+            self,
+            image=fill(image, 127),
+            camera=self.camera.resized(*inner).cropped(0, 0, height, width),
+            objects=tuple(replace(each, box=move_box(each.box)) for each in self.objects),
+            depth=None if self.depth is None else fill(_resize_depth(self.depth, *inner), 0),
+            instances=None if self.instances is None else fill(_resize_nearest(self.instances, *inner), 0),
+            road=None if self.road is None else fill(_resize_nearest(self.road, *inner), False),
+        )
+
+
+def depth_map(points, camera):
+    """LiDAR points to a sparse depth map; where several points fall on a pixel, the nearest counts.
+
+    Args:
+        points: (n, 3) in camera coordinates, metres.
+        camera: The `Camera`.
+
+    Returns:
+        (height, width) float32, metres; 0 where no point falls.
+    """
+    pixels, depth = camera.project(points)
+    seen = depth > 0
+    columns, rows = np.rint(pixels[seen]).astype(np.int64).T
+    depth = depth[seen]
+    inside = (columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height)
+    sparse = np.full((camera.height, camera.width), np.inf, dtype=np.float32)
+    np.minimum.at(sparse, (rows[inside], columns[inside]), depth[inside].astype(np.float32))
+    return np.where(np.isfinite(sparse), sparse, 0).astype(np.float32)
+
+
+def _wrap_angle(angle):
+    return float((angle + np.pi) % (2 * np.pi) - np.pi)
+
+
+def _resize_nearest(array, height, width):
+    rows = ((np.arange(height) + 0.5) * array.shape[0] / height).astype(np.int64)
+    columns = ((np.arange(width) + 0.5) * array.shape[1] / width).astype(np.int64)
+    return array[rows[:, None], columns]
+
+
+def _resize_depth(depth, height, width):
+    """Every known pixel moves to its new place; the nearest wins. A dense map stays dense when it is enlarged."""
+    if height >= depth.shape[0] and width >= depth.shape[1]:
+        return _resize_nearest(depth, height, width)
+    rows, columns = np.nonzero(depth > 0)
+    moved = np.full((height, width), np.inf, dtype=np.float32)
+    target = (rows * height // depth.shape[0], columns * width // depth.shape[1])
+    np.minimum.at(moved, target, depth[rows, columns])
+    return np.where(np.isfinite(moved), moved, 0).astype(np.float32)
