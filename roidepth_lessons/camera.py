@@ -24,8 +24,8 @@ class Camera:
         height, width: Size of the image in pixels.
 
     Raises:
-        ValueError: if the matrix is not (3, 4), not finite, or has no positive focal length; if the size is not
-            positive.
+        ValueError: if the matrix is not (3, 4), not finite, has no positive focal length, or if its last row is not
+            (0, 0, 1, shift), as it must be for the depth to be z; if the size is not positive.
     """
 
     projection: np.ndarray
@@ -38,6 +38,8 @@ class Camera:
             raise ValueError(f"projection must be a finite (3, 4) matrix, got shape {projection.shape}: {projection}")
         if projection[0, 0] <= 0 or projection[1, 1] <= 0:
             raise ValueError(f"focal lengths must be positive, got {projection[0, 0]} and {projection[1, 1]} pixels")
+        if not np.allclose(projection[2, :3], [0, 0, 1]):
+            raise ValueError(f"the last row of projection must begin with 0 0 1, got {projection[2]}")
         if self.height < 1 or self.width < 1:
             raise ValueError(f"image size must be positive, got height {self.height} and width {self.width}")
         projection.setflags(write=False)
@@ -47,9 +49,7 @@ class Camera:
     def from_focal_length(cls, focal_length, height, width):
         """A camera that looks straight ahead, with its principal point in the middle of the image."""
         center = (width - 1) / 2, (height - 1) / 2
-        return cls(
-            [[focal_length, 0, center[0], 0], [0, focal_length, center[1], 0], [0, 0, 1, 0]], height, width
-        )
+        return cls([[focal_length, 0, center[0], 0], [0, focal_length, center[1], 0], [0, 0, 1, 0]], height, width)
 
     @property
     def focal_length(self):

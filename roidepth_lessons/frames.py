@@ -9,6 +9,9 @@ from .camera import Calibration, Camera
 
 DONT_CARE = "DontCare"
 """The class of regions in which nobody labelled anything: neither object nor background."""
+UNKNOWN_ANGLE = -10.0
+UNKNOWN_LOCATION = (-1000.0, -1000.0, -1000.0)
+"""What KITTI writes where an object's angle or place is not known."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,10 @@ class RoadObject:
     box: tuple
     truncation: float = -1.0
     occlusion: int = -1
-    alpha: float = -10.0
+    alpha: float = UNKNOWN_ANGLE
     dimensions: tuple = (-1.0, -1.0, -1.0)
-    location: tuple = (-1000.0, -1000.0, -1000.0)
-    yaw: float = -10.0
+    location: tuple = UNKNOWN_LOCATION
+    yaw: float = UNKNOWN_ANGLE
     score: float | None = None
 
     @property
@@ -82,8 +85,7 @@ class Frame:
     def __post_init__(self):
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
             raise ValueError(
-                f"frame {self.name}: image must be (height, width, 3) uint8, "
-                f"got {self.image.shape} {self.image.dtype}"
+                f"frame {self.name}: image must be (height, width, 3) uint8, got {self.image.shape} {self.image.dtype}"
             )
         size = self.image.shape[:2]
         if (self.camera.height, self.camera.width) != size:
@@ -118,15 +120,10 @@ class Frame:
         def flip_object(each):
             left_edge, top, right_edge, bottom = each.box
             flipped = replace(each, box=(right - right_edge, top, right - left_edge, bottom))
-            if each.name == DONT_CARE:
+            if tuple(each.location) == UNKNOWN_LOCATION:
                 return flipped
             x, y, z = each.location
-            return replace(
-                flipped,
-                location=(-x, y, z),
-                yaw=_wrap_angle(np.pi - each.yaw),
-                alpha=_wrap_angle(np.pi - each.alpha),
-            )
+            return replace(flipped, location=(-x, y, z), yaw=_mirror_angle(each.yaw), alpha=_mirror_angle(each.alpha))
 
         return replace(
             self,
@@ -182,16 +179,19 @@ def depth_map(points, camera):
     """
     pixels, depth = camera.project(points)
     seen = depth > 0
-    columns, rows = np.rint(pixels[seen]).astype(np.int64).T
-    depth = depth[seen]
+    columns, rows = np.rint(pixels[seen]).T
     inside = (columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height)
     sparse = np.full((camera.height, camera.width), np.inf, dtype=np.float32)
-    np.minimum.at(sparse, (rows[inside], columns[inside]), depth[inside].astype(np.float32))
+    # Cast only what lies inside: beside the camera, u and v may be too large for an integer.
+    target = (rows[inside].astype(np.int64), columns[inside].astype(np.int64))
+    np.minimum.at(sparse, target, depth[seen][inside].astype(np.float32))
     return np.where(np.isfinite(sparse), sparse, 0).astype(np.float32)
 
 
-def _wrap_angle(angle):
-    return float((angle + np.pi) % (2 * np.pi) - np.pi)
+def _mirror_angle(angle):
+    if angle == UNKNOWN_ANGLE:
+        return angle
+    return float((2 * np.pi - angle) % (2 * np.pi) - np.pi)
 
 
 def _resize_nearest(array, height, width):
@@ -206,6 +206,7 @@ def _resize_depth(depth, height, width):
         return _resize_nearest(depth, height, width)
     rows, columns = np.nonzero(depth > 0)
     moved = np.full((height, width), np.inf, dtype=np.float32)
-    target = (rows * height // depth.shape[0], columns * width // depth.shape[1])
+    # The pixel's centre, (row + 0.5) * scale, in whole numbers.
+    target = ((2 * rows + 1) * height // (2 * depth.shape[0]), (2 * columns + 1) * width // (2 * depth.shape[1]))
     np.minimum.at(moved, target, depth[rows, columns])
     return np.where(np.isfinite(moved), moved, 0).astype(np.float32)

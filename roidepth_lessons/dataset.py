@@ -1,0 +1,165 @@
+"""From frames to training batches: what the losses of both branches compare with."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from . import CLASSES, depth, detection, kitti
+from .frames import DONT_CARE
+from .model import CANONICAL_FOCAL_LENGTH
+
+NEIGHBOURS = ("Van", "Person_sitting")
+"""KITTI's classes that resemble one of ours: finding one is neither right nor wrong."""
+
+DEPTH_STEP = 1 / 256
+"""Canonical metres per unit of the stored depth maps."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One frame, ready to be made into targets. Lengths in pixels and canonical metres.
+
+    Args:
+        image: (height, width, 3) uint8.
+        camera: (4,) focal x, focal y, center u, center v in pixels.
+        boxes, labels, distances: (n, 4), (n,), (n,) of the objects in `CLASSES`.
+        properties: (n, 7) as `detection.encode_targets` wants them.
+        ignored_boxes: (m, 4) DontCare regions and neighbouring classes.
+        depth: (height, width) uint16 in `DEPTH_STEP`; 0 where it is not known.
+        instances: (height, width) uint8, i + 1 where the i-th of `boxes` is seen; None where nobody knows.
+    """
+
+    image: np.ndarray
+    camera: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    distances: np.ndarray
+    properties: np.ndarray
+    ignored_boxes: np.ndarray
+    depth: np.ndarray
+    instances: np.ndarray | None
+
+
+def make_example(frame, height, width):
+    """A `Frame` to an `Example` of height x width pixels."""
+    surfaces = {index: kitti.surface_distance(frame, index) for index in range(len(frame.objects))}
+    frame = frame if frame.depth is not None or frame.points is None else frame.with_lidar_depth()
+    frame = frame.fitted(height, width)
+    scale = CANONICAL_FOCAL_LENGTH / np.mean(frame.camera.focal_length)
+    rows = [index for index, each in enumerate(frame.objects) if each.name in CLASSES and each.distance > 0]
+    objects = [frame.objects[index] for index in rows]
+    known = np.zeros(frame.size) if frame.depth is None else np.nan_to_num(frame.depth)
+    return Example(
+        image=frame.image,
+        camera=frame.camera.vector,
+        boxes=np.array([each.box for each in objects]).reshape(-1, 4),
+        labels=np.array([CLASSES.index(each.name) for each in objects], dtype=np.int64),
+        distances=np.array([each.distance for each in objects]),
+        properties=np.array(
+            [_properties(each, surfaces[index], scale) for index, each in zip(rows, objects, strict=True)]
+        ).reshape(-1, 7),
+        ignored_boxes=np.array([each.box for each in frame.objects if each.name in (DONT_CARE, *NEIGHBOURS)]).reshape(
+            -1, 4
+        ),
+        depth=np.clip(np.rint(known * scale / DEPTH_STEP), 0, 65535).astype(np.uint16),
+        instances=None if frame.instances is None else _renumber(frame.instances, rows),
+    )
+
+
+def _properties(each, surface, scale):
+    height, width, length = each.dimensions
+    return [
+        np.log(each.distance * scale),
+        np.nan if surface is None else each.distance - surface,
+        *np.log([height, width, length]),
+        np.sin(each.alpha),
+        np.cos(each.alpha),
+    ]
+
+
+def _renumber(instances, rows):
+    new_number = np.zeros(256, np.uint8)
+    new_number[np.array(rows, dtype=int) + 1] = np.arange(len(rows)) + 1
+    return new_number[instances]
+
+
+def encode(example):
+    """The four target maps of an `Example`; see the two branches' `encode_targets`."""
+    rows, columns = (size // detection.STRIDE for size in example.image.shape[:2])
+    targets = detection.encode_targets(
+        example.boxes,
+        example.labels,
+        rows,
+        columns,
+        len(CLASSES),
+        example.ignored_boxes,
+        example.properties,
+        order=example.distances,
+    )
+    metres = example.depth * np.float32(DEPTH_STEP)
+    return dict(targets, depth=depth.encode_targets(metres, example.instances, example.boxes))
+
+
+def flip(example):
+    """The mirrored example: image, maps, boxes, camera and angles together."""
+    right = example.image.shape[1] - 1
+
+    def mirror(boxes):
+        return np.stack([right - boxes[:, 2], boxes[:, 1], right - boxes[:, 0], boxes[:, 3]], axis=1)
+
+    return Example(
+        image=example.image[:, ::-1],
+        camera=np.array([*example.camera[:2], right - example.camera[2], example.camera[3]], np.float32),
+        boxes=mirror(example.boxes),
+        labels=example.labels,
+        distances=example.distances,
+        properties=example.properties * np.array([1, 1, 1, 1, 1, 1, -1]),
+        ignored_boxes=mirror(example.ignored_boxes),
+        depth=example.depth[:, ::-1],
+        instances=None if example.instances is None else example.instances[:, ::-1],
+    )
+
+
+def change_light(image, generator):
+    """(height, width, 3) uint8 to float32 with another brightness, contrast and tint, within 0 to 255."""
+    tint = generator.uniform(0.9, 1.1, size=3) * generator.uniform(0.7, 1.3)
+    shift = generator.uniform(-25, 25)
+    return np.clip((image - np.float32(110)) * tint.astype(np.float32) + np.float32(110 + shift), 0, 255)
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of one epoch, in an order that is a function of `seed` and `epoch` alone.
+
+    Args:
+        examples: `Example`, all of one size.
+        batch_size: Examples per batch; a rest that does not fill a batch is left out.
+        seed, epoch: What order and augmentation depend on.
+        augment: Whether to mirror and to change the light at random.
+    """
+
+    def __init__(self, examples, batch_size, seed=0, epoch=0, augment=True):
+        super().__init__(workers=1, max_queue_size=4)
+        if len(examples) < batch_size:
+            raise ValueError(f"{len(examples)} examples do not fill one batch of {batch_size}")
+        self.examples, self.batch_size, self.augment = examples, batch_size, augment
+        self.seed = [seed, epoch]
+        count = len(examples)
+        self.order = np.random.default_rng(self.seed).permutation(count) if augment else np.arange(count)
+
+    def __len__(self):
+        return len(self.examples) // self.batch_size
+
+    def __getitem__(self, index):
+        generator = np.random.default_rng([*self.seed, index])
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        images, cameras, targets = zip(*(self._one(self.examples[each], generator) for each in chosen), strict=True)
+        inputs = {"image": np.stack(images), "camera": np.stack(cameras)}
+        return inputs, {name: np.stack([each[name] for each in targets]) for name in targets[0]}
+
+    def _one(self, example, generator):
+        if not self.augment:
+            return example.image.astype(np.float32), example.camera, encode(example)
+        if generator.random() < 0.5:
+            example = flip(example)
+        return change_light(example.image, generator), example.camera, encode(example)

@@ -1,0 +1,187 @@
+"""Measures a network on a folder in the KITTI layout: one dictionary with full words and units."""
+
+import numpy as np
+
+from . import CLASSES, kitti, metrics, streets
+from .dataset import NEIGHBOURS
+from .frames import DONT_CARE
+
+NEIGHBOUR_OF = {"Van": "Car", "Person_sitting": "Pedestrian"}
+
+
+def evaluate(model, root, frame_ids=None, mode="auto", report=None):
+    """Measures detection, distances, depth maps and the work of the depth head.
+
+    Distances are measured on the objects above the model's threshold that match a label at IoU 0.5; average precision
+    on everything that the network found.
+
+    Args:
+        model: A `model.RoiDepth`.
+        root: Folder in the KITTI layout.
+        frame_ids: Which frames; default: all.
+        mode: As in `RoiDepth.predict`.
+        report: Called with (frames done, frames in all) after each frame.
+
+    Returns:
+        A dictionary that JSON can hold; see :func:`summarise`.
+    """
+    frame_ids = kitti.frame_ids(root) if frame_ids is None else list(frame_ids)
+    rows = []
+    for frame_id in frame_ids:
+        rows.append(measure_frame(model, kitti.read_frame(root, frame_id), mode))
+        if report:
+            report(len(rows), len(frame_ids))
+    return summarise(rows, mode)
+
+
+def measure_frame(model, frame, mode):
+    """What one frame contributes: arrays, not yet averaged."""
+    prediction = model.predict(frame.image, frame.camera, mode)
+    truth = [index for index, each in enumerate(frame.objects) if each.name in CLASSES]
+    return {
+        "truth": true_regions(frame),
+        "candidates": prediction.candidates,
+        "pairs": _matched_objects(frame, truth, prediction.objects),
+        "depth": _depth_pixels(model, frame, truth),
+        "head_work": prediction.head_work,
+    }
+
+
+def true_regions(frame):
+    """Labels as `metrics.average_precision` wants them; DontCare and neighbouring classes are ignored regions."""
+    boxes, labels, ignored = [], [], []
+    for each in frame.objects:
+        if each.name in CLASSES or each.name in NEIGHBOURS or each.name == DONT_CARE:
+            name = NEIGHBOUR_OF.get(each.name, each.name)
+            boxes.append(each.box)
+            labels.append(CLASSES.index(name) if name in CLASSES else -1)
+            ignored.append(each.name not in CLASSES)
+    return {"boxes": np.reshape(boxes, (-1, 4)), "labels": np.array(labels, int), "ignored": np.array(ignored, bool)}
+
+
+def _matched_objects(frame, truth, objects):
+    """Rows of class, true centre, true surface (NaN where unseen), predicted centre and surface, box-height baseline,
+    instance distance.
+    """
+    focal_length = frame.camera.focal_length[1]
+    rows = []
+    for label, name in enumerate(CLASSES):
+        found = [each for each in objects if each.name == name]
+        indices = [index for index in truth if frame.objects[index].name == name]
+        if not found or not indices:
+            continue
+        boxes = np.array([each.box for each in found])
+        true_boxes = np.array([frame.objects[index].box for index in indices])
+        for which, match in metrics.match_boxes(boxes, np.array([each.score for each in found]), true_boxes):
+            each, index = found[which], indices[match]
+            if frame.objects[index].distance <= 0:
+                continue  # its centre lies behind the camera
+            surface = kitti.surface_distance(frame, index)
+            baseline = metrics.box_height_distance([each.box], [label], class_heights(), focal_length)[0]
+            rows.append(
+                [
+                    label,
+                    frame.objects[index].distance,
+                    np.nan if surface is None else surface,
+                    each.distance_m,
+                    each.surface_distance_m,
+                    baseline,
+                    each.instance_distance_m,
+                ]
+            )
+    return np.reshape(rows, (-1, 7))
+
+
+def class_heights():
+    """Mean height in metres of each class in KITTI's labels."""
+    statistics = streets.kitti_statistics()["classes"]
+    return [statistics[name]["dimensions_mean"][0] for name in CLASSES]
+
+
+def _depth_pixels(model, frame, truth):
+    """(n, 3): true depth, fully decoded depth, inside a labelled box or not; for all pixels with a label."""
+    if frame.depth is None and frame.points is None:
+        return np.zeros((0, 3))
+    depth = frame.depth if frame.depth is not None else frame.with_lidar_depth().depth
+    decoded = model.predict(frame.image, frame.camera, "full").depth
+    inside = np.zeros(depth.shape, bool)
+    for index in truth:
+        left, top, right, bottom = np.clip(np.rint(frame.objects[index].box), 0, None).astype(int)
+        inside[top : bottom + 1, left : right + 1] = True
+    known = depth > 0
+    return np.stack([depth[known], decoded[known], inside[known]], axis=1)
+
+
+def summarise(rows, mode):
+    """Rows of :func:`measure_frame` to one dictionary.
+
+    Returns:
+        ``frames``; ``mode``; ``detection.<Class>.{ap50, ap, count}``, 0 to 1; ``distance.{all, <Class>}`` of
+        `metrics.distance_errors` against the label's z (the box centre) and ``distance.by_range``;
+        ``distance_surface`` likewise against the visible surface; ``distance_instance`` for the detection head alone;
+        ``baseline_box_height`` for z = f H / h on the same detections; ``depth.{image, inside_boxes}`` of
+        `metrics.depth_errors`; ``head_work.{mean, max}`` as a share of full decoding. What can't be measured is None.
+    """
+    detection = metrics.average_precision(
+        [row["truth"] for row in rows], [row["candidates"] for row in rows], list(CLASSES)
+    )
+    pairs = np.concatenate([row["pairs"] for row in rows]) if rows else np.zeros((0, 7))
+    pixels = np.concatenate([row["depth"] for row in rows]) if rows else np.zeros((0, 3))
+    work = [row["head_work"] for row in rows]
+    return {
+        "frames": len(rows),
+        "mode": mode,
+        "detection": detection,
+        "distance": _distance_figures(pairs, predicted=3, true=1),
+        "distance_surface": _distance_figures(pairs, predicted=4, true=2),
+        "distance_instance": _distance_figures(pairs, predicted=6, true=1),
+        "baseline_box_height": _distance_figures(pairs, predicted=5, true=1),
+        "depth": {
+            "image": metrics.depth_errors(pixels[:, 1], pixels[:, 0]),
+            "inside_boxes": metrics.depth_errors(pixels[:, 1], pixels[:, 0], pixels[:, 2] > 0),
+        },
+        "head_work": {"mean": float(np.mean(work)), "max": float(np.max(work))}
+        if work
+        else {"mean": None, "max": None},
+    }
+
+
+def _distance_figures(pairs, predicted, true):
+    pairs = pairs[np.isfinite(pairs[:, true])]
+    figures = {"all": metrics.distance_errors(pairs[:, predicted], pairs[:, true])}
+    relative = np.abs(pairs[:, predicted] / pairs[:, true] - 1)
+    figures["all"]["abs_rel_interval"] = metrics.bootstrap_interval(relative) if len(relative) > 1 else None
+    for label, name in enumerate(CLASSES):
+        of_class = pairs[pairs[:, 0] == label]
+        figures[name] = metrics.distance_errors(of_class[:, predicted], of_class[:, true])
+    figures["by_range"] = metrics.distance_errors_by_range(pairs[:, predicted], pairs[:, true])
+    return figures
+
+
+def table(figures):
+    """The main figures as lines of text."""
+
+    def percent(value):
+        return "   -  " if value is None else f"{100 * value:5.1f} %"
+
+    lines = [f"{'':12}{'AP50':>8}{'AP':>9}{'labelled':>10}   {'distance error (centre, surface)':>34}"]
+    for name in CLASSES:
+        found = figures["detection"][name]
+        centre, surface = (figures[kind][name]["abs_rel"] for kind in ("distance", "distance_surface"))
+        lines.append(
+            f"{name:<12}{percent(found['ap50']):>8}{percent(found['ap']):>9}{found['count']:>10}"
+            f"{percent(centre):>24}{percent(surface):>10}"
+        )
+    centre, surface, baseline = (
+        figures[kind]["all"]["abs_rel"] for kind in ("distance", "distance_surface", "baseline_box_height")
+    )
+    depth = figures["depth"]
+    lines += [
+        f"{'all':<12}{'':27}{percent(centre):>24}{percent(surface):>10}",
+        f"box height alone (z = f H / h), same objects: {percent(baseline)}",
+        f"depth map, AbsRel: image {percent(depth['image']['abs_rel'])}, inside boxes "
+        f"{percent(depth['inside_boxes']['abs_rel'])}",
+        f"work of the depth head: mean {percent(figures['head_work']['mean'])}, "
+        f"most {percent(figures['head_work']['max'])} of the full frame",
+    ]
+    return "\n".join(lines)

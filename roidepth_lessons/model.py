@@ -1,0 +1,348 @@
+"""`RoiDepth`: encoder, detection head and depth head composed. The whole program of the course.
+
+Training sees an encoder-decoder with two branches (:func:`build_network`). Prediction (:class:`RoiDepth`) runs the
+same layers, but decodes depth only in windows around the objects that the detection branch found.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+from PIL import Image
+
+from . import CLASSES, depth, detection, encoder, roi
+from .camera import Camera
+
+CANONICAL_FOCAL_LENGTH = 240.0
+"""Pixels. Every photo is scaled to about this focal length, and depths are rescaled by what remains."""
+
+DEFAULT_FOCAL_SHARE = 0.58
+"""Focal length by image width that is assumed for a photo without a calibration file: KITTI's field of view."""
+
+MODES = ("roi", "full", "auto")
+
+WEAKEST = 0.02
+"""Peaks with a lower score are not even candidates."""
+
+
+def build_network(class_count=len(CLASSES), channels=(16, 32, 64, 96, 128), blocks=(1, 2, 2, 2), neck_channels=48):
+    """The network that is trained: one shared encoder, two branches, full depth map.
+
+    Returns:
+        A Keras model from a dictionary of ``image`` (batch, height, width, 3), values 0 to 255, and ``camera``
+        (batch, 4), to a dictionary of ``heatmap``, ``box``, ``object`` (see `detection`) and ``depth`` (see `depth`).
+    """
+    shared = encoder.build_encoder(channels, blocks, neck_channels, CANONICAL_FOCAL_LENGTH)
+    return compose(
+        shared,
+        detection.build_detection_head(neck_channels, class_count=class_count),
+        depth.build_depth_head(neck_channels),
+    )
+
+
+def compose(shared_encoder, detection_head, depth_head):
+    """The training network of any encoder with these strides and the two heads."""
+    inputs = _network_inputs()
+    features = shared_encoder([inputs["image"], inputs["camera"]])
+    padded = layers.ZeroPadding2D(depth.HALO, name="pad_once")(features)
+    outputs = dict(detection_head(features), depth=depth_head(padded))
+    return keras.Model(inputs, outputs, name="roi_depth")
+
+
+def _network_inputs():
+    return {"image": keras.Input((None, None, 3), name="image"), "camera": keras.Input((4,), name="camera")}
+
+
+class DecodePeaks(layers.Layer):
+    """`detection.decode` as a layer, so that it runs inside the compiled detector."""
+
+    def call(self, outputs):
+        return detection.decode(outputs)
+
+
+@dataclass(frozen=True)
+class DetectedObject:
+    """One object in a photo.
+
+    Args:
+        name: Class.
+        score: 0 to 1.
+        box: (left, top, right, bottom) in pixels of the photo.
+        distance_m: Depth of the object's centre along the optical axis. `surface_distance_m` plus the predicted step
+            from surface to centre, averaged with `instance_distance_m` by their predicted uncertainties.
+        distance_spread_m: Predicted scale of the error of `distance_m`.
+        position_m: (x, y, z) of the centre in camera coordinates: the middle of the box, at `distance_m`.
+        surface_distance_m: Depth of the visible surface: mask-weighted median of the depth decoded in the box.
+        surface_spread_m: Half the range that holds the middle 68 % of that depth's weight.
+        instance_distance_m: Depth of the centre as the detection head alone says.
+        dimensions_m: (height, width, length).
+        yaw: Rotation about the vertical axis in radians, as in KITTI's labels.
+    """
+
+    name: str
+    score: float
+    box: tuple
+    distance_m: float
+    distance_spread_m: float
+    position_m: tuple
+    surface_distance_m: float
+    surface_spread_m: float
+    instance_distance_m: float
+    dimensions_m: tuple
+    yaw: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What `RoiDepth.predict` returns.
+
+    Args:
+        objects: `DetectedObject`, the highest score first.
+        depth: (height, width) float32, metres, at the photo's size; 0 where nothing was decoded.
+        plan: The `roi.Plan` that was carried out, in cells of the network's image.
+        network_size: (height, width) of the image as the network saw it.
+        candidates: Everything that was found with a score of at least `WEAKEST`, as arrays ``boxes`` (n, 4) in pixels
+            of the photo, ``labels`` and ``scores`` (n,): what average precision wants. Depth is not decoded for it.
+    """
+
+    objects: tuple
+    depth: np.ndarray
+    plan: roi.Plan = field(repr=False)
+    network_size: tuple
+    candidates: dict = field(repr=False)
+
+    @property
+    def head_work(self):
+        """Work of the depth head as a share of decoding the full frame, 0 to 1."""
+        return self.plan.share
+
+
+class RoiDepth:
+    """From a photo to objects with distances; depth is decoded only inside their boxes.
+
+    Args:
+        network: A model from :func:`build_network` or :func:`compose`.
+        threshold: Objects with a lower score are left out.
+    """
+
+    def __init__(self, network, threshold=0.3):
+        try:
+            parts = [network.get_layer(name) for name in ("encoder", "detection_head", "depth_head")]
+        except ValueError as error:
+            raise ValueError(f"network {network.name!r} is not one of build_network's: {error}") from error
+        self.network = network
+        self.threshold = threshold
+        self.encoder, self.detection_head, self.depth_head = parts
+        self.head_work = depth.HeadWork(self.depth_head)
+        inputs = _network_inputs()
+        features = self.encoder([inputs["image"], inputs["camera"]])
+        found = DecodePeaks(name="decode")(self.detection_head(features))
+        padded = layers.ZeroPadding2D(depth.HALO, name="pad_once")(features)
+        self.detector = keras.Model(inputs, dict(found, features=padded), name="detector")
+
+    @classmethod
+    def load(cls, path, threshold=0.3):
+        """Reads weights that `train` has written: a ``.keras`` file, in Keras's safe mode.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file is damaged or holds another network.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such weights file; `python -m roidepth_lessons train` makes one")
+        try:
+            network = keras.saving.load_model(path, compile=False, safe_mode=True)
+            return cls(network, threshold)
+        except Exception as error:  # Keras, h5py and zipfile raise many kinds for a damaged file
+            raise ValueError(f"{path}: not a weights file of this course, or damaged ({error})") from error
+
+    def predict(self, image, camera=None, mode="auto", threshold=None, rescale=True):
+        """Finds the objects in a photo and says how far each is.
+
+        Args:
+            image: (height, width, 3) uint8, RGB.
+            camera: The `Camera`; default: KITTI's field of view, and then distances are right only up to a factor.
+            mode: "roi" decodes depth in windows around the objects, "full" in the whole frame, "auto" what is cheaper.
+            threshold: Overrides the threshold for the score.
+            rescale: Scale the photo to the canonical focal length. False: take it as it is, filled up to multiples
+                of 32.
+
+        Returns:
+            A `Prediction`. Without any object it has no objects and an empty depth map.
+
+        Raises:
+            ValueError: if the image or the mode is not as described.
+        """
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        camera = camera or default_camera(_checked_image(image))
+        photo, photo_camera, inner = self.prepare(image, camera, rescale)
+        candidates, features = self.detect(photo, photo_camera)
+        strong = candidates["scores"] >= (self.threshold if threshold is None else threshold)
+        found = {name: values[strong] for name, values in candidates.items()}
+        plan = self.plan(found["boxes"], features.shape[1:3], mode)
+        decoded = self.decode(features, plan)
+        factor = np.mean(photo_camera.focal_length) / CANONICAL_FOCAL_LENGTH
+        objects = _read_objects(found, plan, decoded, photo_camera, factor)
+        ratio = np.array([camera.width / inner[1], camera.height / inner[0]])
+        objects = tuple(replace(each, box=tuple(_move_boxes(each.box, ratio, camera)[0].tolist())) for each in objects)
+        depth_map = _assemble(plan, decoded, photo.shape[:2], factor)[: inner[0], : inner[1]]
+        return Prediction(
+            objects,
+            _resize_nearest(depth_map, camera.height, camera.width),
+            plan,
+            photo.shape[:2],
+            dict(
+                boxes=_move_boxes(candidates["boxes"], ratio, camera),
+                labels=candidates["labels"],
+                scores=candidates["scores"],
+            ),
+        )
+
+    def prepare(self, image, camera, rescale=True):
+        """The photo as the network takes it.
+
+        Returns:
+            ``(photo, camera, inner)``: (rows, columns, 3) uint8 with sides that are multiples of 32; its `Camera`; and
+            the (height, width) of the part that shows the picture: the rest, at the right and the bottom, is grey.
+        """
+        image = _checked_image(image)
+        if (camera.height, camera.width) != image.shape[:2]:
+            raise ValueError(
+                f"camera is for {camera.height}x{camera.width} pixels, the image has {image.shape[0]}x{image.shape[1]}"
+            )
+        height, width = image.shape[:2]
+        multiple = encoder.SIZE_MULTIPLE
+        if rescale:
+            width = multiple * max(1, round(width * CANONICAL_FOCAL_LENGTH / camera.focal_length[0] / multiple))
+            height = max(1, round(image.shape[0] * width / image.shape[1]))
+        if (height, width) != image.shape[:2]:
+            image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+            camera = camera.resized(height, width)
+        space = -height % multiple, -width % multiple
+        photo = np.pad(image, [(0, space[0]), (0, space[1]), (0, 0)], constant_values=127)
+        return photo, camera.cropped(0, 0, *photo.shape[:2]), (height, width)
+
+    def detect(self, photo, camera):
+        """Encoder and detection head. Returns the candidates as arrays, the best first, and the padded features."""
+        outputs = self.detector.predict_on_batch(
+            {"image": photo[None].astype("float32"), "camera": camera.vector[None]}
+        )
+        features = outputs.pop("features")
+        found = {name: np.asarray(values[0]) for name, values in outputs.items()}
+        limits = np.array([[-0.5, -0.5, photo.shape[1] - 0.5, photo.shape[0] - 0.5]])
+        found["boxes"] = np.clip(found["boxes"], limits[:, [0, 1, 0, 1]], limits[:, [2, 3, 2, 3]])
+        has_area = (found["boxes"][:, 2:] - found["boxes"][:, :2] >= 1).all(axis=1)
+        keep = has_area & (found["scores"] >= WEAKEST)
+        return {name: values[keep] for name, values in found.items()}, np.asarray(features)
+
+    def plan(self, boxes, padded_size, mode="auto"):
+        """The windows to decode for these boxes (pixels of the network's image)."""
+        rows, columns = (size - 2 * depth.HALO for size in padded_size)
+        if mode == "full":
+            return roi.full_frame(boxes, rows, columns, self.head_work)
+        return roi.plan_windows(boxes, rows, columns, self.head_work, allow_full=mode == "auto")
+
+    def decode(self, features, plan):
+        """The depth head on every window of the plan: a list of (height, width, 3) arrays."""
+        return [
+            np.asarray(self.depth_head.predict_on_batch(roi.gather_window(features, window, depth.HALO)))[0]
+            for window in plan.windows
+        ]
+
+
+def default_camera(image):
+    """The camera that is assumed for a photo of which nothing is known: KITTI's field of view."""
+    height, width = image.shape[:2]
+    return Camera.from_focal_length(DEFAULT_FOCAL_SHARE * width, height, width)
+
+
+def _checked_image(image):
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise ValueError(f"image must be (height, width, 3) uint8, got {image.shape} {image.dtype}")
+    return image
+
+
+def _read_objects(found, plan, decoded, camera, factor):
+    """One `DetectedObject` per box, in pixels of the network's image."""
+    objects = []
+    for index, window_index in enumerate(plan.window_of):
+        region = plan.regions[index]
+        patch = roi.cut_region(decoded[window_index], plan.windows[window_index], region)
+        patch = patch[roi.box_within_region(found["boxes"][index], region)]
+        objects.append(_read_object({name: values[index] for name, values in found.items()}, patch, camera, factor))
+    return objects
+
+
+def _read_object(found, patch, camera, factor):
+    properties = dict(zip(detection.OBJECT_FIELDS, found["properties"].astype(np.float64), strict=True))
+    instance_distance = np.exp(properties["log_distance"]) * factor
+    surface, low, high, roi_scale = read_patch(patch, properties["log_distance"])
+    roi_distance = max(surface * factor + properties["surface_offset"], 0.1)
+    instance_scale = np.exp(float(np.clip(properties["log_scale"], np.log(0.005), 0)))
+    weights = np.array([roi_scale, instance_scale]) ** -2.0
+    log_distance = np.average(np.log([roi_distance, instance_distance]), weights=weights)
+    distance = float(np.exp(log_distance))
+    left, top, right, bottom = found["boxes"]
+    position = camera.unproject([(left + right) / 2, (top + bottom) / 2], distance)
+    alpha = np.arctan2(properties["sin"], properties["cos"])
+    yaw = alpha + np.arctan2(position[0], position[2])
+    return DetectedObject(
+        name=CLASSES[found["labels"]],
+        score=float(found["scores"]),
+        box=tuple(float(edge) for edge in found["boxes"]),
+        distance_m=distance,
+        distance_spread_m=float(distance * weights.sum() ** -0.5),
+        position_m=tuple(float(value) for value in position),
+        surface_distance_m=float(surface * factor),
+        surface_spread_m=float((high - low) / 2 * factor),
+        instance_distance_m=float(instance_distance),
+        dimensions_m=tuple(float(np.exp(properties[f"log_{side}"])) for side in ("height", "width", "length")),
+        yaw=float((yaw + np.pi) % (2 * np.pi) - np.pi),
+    )
+
+
+def read_patch(patch, log_distance):
+    """From the decoded pixels of a box to one number.
+
+    A pixel counts as much as the mask says that it shows an object, and the less the farther its depth is from what
+    the detection head expects: that is how the car behind doesn't speak for the car in front.
+
+    Args:
+        patch: (height, width, 3): log depth, log scale, mask logit.
+        log_distance: Log depth of the object's centre as the detection head says.
+
+    Returns:
+        Weighted median depth, its 16 % and 84 % quantiles (canonical metres), and the scale of the log depth's error.
+    """
+    log_depth, log_scale, logits = (patch[..., channel].astype(np.float64).ravel() for channel in range(3))
+    mask = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    agreement = np.exp(-np.abs(log_depth - log_distance) / 0.15)
+    weights = mask * np.maximum(agreement, 1e-6)
+    low, middle, high = np.exp(roi.weighted_quantile(log_depth, weights, [0.16, 0.5, 0.84]))
+    scale = np.exp(np.clip(roi.weighted_quantile(log_scale, weights), np.log(0.005), 0))
+    return middle, low, high, float(scale)
+
+
+def _move_boxes(boxes, ratio, camera):
+    """(n, 4) from pixels of the network's image to pixels of the photo."""
+    moved = ((np.reshape(boxes, (-1, 2, 2)) + 0.5) * ratio - 0.5).reshape(-1, 4)
+    return np.clip(moved, 0, [camera.width - 1, camera.height - 1] * 2)
+
+
+def _assemble(plan, decoded, size, factor):
+    """Decoded windows pasted into an empty depth map: (height, width) metres, 0 where nothing was decoded."""
+    depth_map = np.zeros(size, np.float32)
+    for window, values in zip(plan.windows * depth.STRIDE, decoded, strict=True):
+        depth_map[window[0] : window[2], window[1] : window[3]] = np.exp(values[..., 0]) * factor
+    return depth_map
+
+
+def _resize_nearest(array, height, width):
+    rows = ((np.arange(height) + 0.5) * array.shape[0] / height).astype(np.int64)
+    columns = ((np.arange(width) + 0.5) * array.shape[1] / width).astype(np.int64)
+    return array[rows[:, None], columns]

@@ -1,0 +1,208 @@
+"""Depth only where an object is: plan the windows, gather them, decode them, read one number per object.
+
+A window is (top, left, bottom, right) in cells of the features, 4 pixels each; bottom and right are exclusive.
+
+>>> plan = plan_windows([[8, 8, 30, 30], [20, 12, 40, 34]], rows=32, columns=104, work=lambda r, c: (r + 6) * (c + 6))
+>>> len(plan.windows), plan.share < 0.1
+(1, True)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from keras import ops
+
+STRIDE = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to decode.
+
+    Args:
+        kind: "windows", "bounding window", "full frame" or "nothing".
+        windows: (k, 4) integers, cells.
+        window_of: (n,) which window holds the i-th box; -1 for a box wholly outside the image.
+        regions: (n, 4) the boxes themselves, widened and snapped to cells; each lies inside its window.
+        work: Operations for these windows.
+        full_work: Operations for the whole frame.
+    """
+
+    kind: str
+    windows: np.ndarray
+    window_of: np.ndarray
+    regions: np.ndarray
+    work: float
+    full_work: float
+
+    @property
+    def share(self):
+        """The work as a share of the whole frame's, 0 to 1."""
+        return self.work / self.full_work
+
+
+def snap_boxes(boxes, rows, columns, widen=0.1):
+    """Boxes in pixels to windows in cells.
+
+    Args:
+        boxes: (n, 4) left, top, right, bottom in pixels.
+        rows, columns: Size of the features in cells; what lies outside is cut off.
+        widen: Share of its width and height by which a box grows on every side.
+
+    Returns:
+        (n, 4) integers: top, left, bottom, right in cells. Empty (bottom <= top or right <= left) where a box lies
+        wholly outside.
+
+    Raises:
+        ValueError: if `boxes` has another shape or holds a NaN.
+    """
+    boxes = np.asarray(boxes, dtype=np.float64)
+    if boxes.size == 0:
+        return np.zeros((0, 4), np.int64)
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or np.isnan(boxes).any():
+        raise ValueError(f"boxes must be (n, 4) numbers without NaN, got shape {boxes.shape}")
+    extra = widen * (boxes[:, 2:] - boxes[:, :2])
+    low = np.floor((boxes[:, :2] - extra + 0.5) / STRIDE)
+    high = np.ceil((boxes[:, 2:] + extra + 0.5) / STRIDE)
+    cells = np.stack([low[:, 1], low[:, 0], high[:, 1], high[:, 0]], axis=1)
+    return np.clip(cells, 0, [rows, columns, rows, columns]).astype(np.int64)
+
+
+def plan_windows(boxes, rows, columns, work, widen=0.1, allow_full=True):
+    """The cheapest way to decode the depth of all boxes.
+
+    Windows are merged greedily, the most profitable pair first, while one window costs less than two. The result is
+    then compared with one window around everything and with the whole frame, so no plan costs more than full
+    decoding.
+
+    Args:
+        boxes: (n, 4) left, top, right, bottom in pixels; may overlap, repeat, or reach outside the image.
+        rows, columns: Size of the features in cells.
+        work: Function of a window's rows and columns (numbers or arrays) that gives its cost.
+        widen: Share of its size by which a box grows on every side.
+        allow_full: Whether the whole frame may be chosen where that is cheaper.
+
+    Returns:
+        A `Plan`.
+    """
+    regions = snap_boxes(boxes, rows, columns, widen)
+    window_of = np.full(len(regions), -1)
+    inside = np.flatnonzero((regions[:, 2] > regions[:, 0]) & (regions[:, 3] > regions[:, 1]))
+    full_work = float(work(rows, columns))
+    if len(inside) == 0:
+        return Plan("nothing", np.zeros((0, 4), np.int64), window_of, regions, 0.0, full_work)
+    windows, members = _merge_greedily(regions[inside], work)
+    for number, boxes_inside in enumerate(members):
+        window_of[inside[boxes_inside]] = number
+    around = np.concatenate([regions[inside, :2].min(axis=0), regions[inside, 2:].max(axis=0)])[None]
+    plans = [("windows", windows), ("bounding window", around)]
+    if allow_full:
+        plans.append(("full frame", np.array([[0, 0, rows, columns]])))
+    costs = [float(_cost(each, work).sum()) for _, each in plans]
+    best = int(np.argmin(costs))
+    if best > 0:
+        window_of[inside] = 0
+    return Plan(plans[best][0], plans[best][1], window_of, regions, costs[best], full_work)
+
+
+def full_frame(boxes, rows, columns, work, widen=0.1):
+    """The plan that decodes everything, with the regions of the boxes, so that they are read in the same way."""
+    regions = snap_boxes(boxes, rows, columns, widen)
+    outside = (regions[:, 2] <= regions[:, 0]) | (regions[:, 3] <= regions[:, 1])
+    full_work = float(work(rows, columns))
+    window = np.array([[0, 0, rows, columns]])
+    return Plan("full frame", window, np.where(outside, -1, 0), regions, full_work, full_work)
+
+
+def _cost(windows, work):
+    return work(windows[:, 2] - windows[:, 0], windows[:, 3] - windows[:, 1])
+
+
+def _union(first, second):
+    return np.concatenate(
+        [np.minimum(first[..., :2], second[..., :2]), np.maximum(first[..., 2:], second[..., 2:])], -1
+    )
+
+
+def _merge_greedily(windows, work):
+    """Merges pairs, the most profitable first, until no merger pays. Returns windows and the members of each."""
+    windows, members = windows.copy(), [[index] for index in range(len(windows))]
+    while len(windows) > 1:
+        cost = _cost(windows, work)
+        union = _union(windows[:, None], windows[None])
+        merged_cost = _cost(union.reshape(-1, 4), work).reshape(len(windows), len(windows))
+        gain = (cost[:, None] + cost[None] - merged_cost).astype(np.float64)
+        np.fill_diagonal(gain, -np.inf)
+        keep, drop = sorted(np.unravel_index(np.argmax(gain), gain.shape))
+        if gain[keep, drop] <= 0:
+            break
+        windows[keep] = union[keep, drop]
+        members[keep] += members[drop]
+        windows = np.delete(windows, drop, axis=0)
+        del members[drop]
+    return windows, members
+
+
+def gather_window(padded_features, window, halo):
+    """The features of one window with the surroundings that the head eats.
+
+    Args:
+        padded_features: (batch, rows + 2 * halo, columns + 2 * halo, channels): the whole image's, padded once.
+        window: top, left, bottom, right in cells of the unpadded features.
+        halo: Cells of surroundings on every side.
+
+    Returns:
+        (batch, height + 2 * halo, width + 2 * halo, channels), a view where the input is a NumPy array.
+
+    Raises:
+        ValueError: if the window is empty or reaches outside the image.
+    """
+    top, left, bottom, right = (int(edge) for edge in window)
+    rows, columns = (size - 2 * halo for size in ops.shape(padded_features)[1:3])
+    if not (0 <= top < bottom <= rows and 0 <= left < right <= columns):
+        raise ValueError(f"window {(top, left, bottom, right)} does not lie inside the {rows}x{columns} cells")
+    return padded_features[:, top : bottom + 2 * halo, left : right + 2 * halo]
+
+
+def cut_region(decoded, window, region):
+    """The pixels of `region` (cells) out of a decoded `window` (cells): (..., height, width, channels)."""
+    top, left = (region[:2] - window[:2]) * STRIDE
+    bottom, right = (region[2:] - window[:2]) * STRIDE
+    return decoded[top:bottom, left:right]
+
+
+def box_within_region(box, region):
+    """The rows and columns, as slices into the region's pixels, that a box in pixels covers: at least one each."""
+    left, top, right, bottom = np.asarray(box) - np.tile(region[:2][::-1] * STRIDE, 2)
+    height, width = (region[2:] - region[:2]) * STRIDE
+    first_row = int(np.clip(np.rint(top), 0, height - 1))
+    first_column = int(np.clip(np.rint(left), 0, width - 1))
+    last_row = int(np.clip(np.rint(bottom), first_row, height - 1))
+    last_column = int(np.clip(np.rint(right), first_column, width - 1))
+    return slice(first_row, last_row + 1), slice(first_column, last_column + 1)
+
+
+def weighted_quantile(values, weights, quantile=0.5):
+    """The smallest value that has at least the share `quantile` of the weight at or below it.
+
+    Args:
+        values: (n,) numbers.
+        weights: (n,) not negative; if all are 0 every value counts the same.
+        quantile: 0 to 1, or an array of them. 0.5 gives the weighted median.
+
+    Returns:
+        One value per quantile.
+
+    Raises:
+        ValueError: if there is no value, or one is not finite, or a weight is negative.
+    """
+    values, weights = np.ravel(values), np.ravel(weights)
+    if len(values) == 0 or len(values) != len(weights):
+        raise ValueError(f"values and weights: as many of each and at least one, got {len(values)} and {len(weights)}")
+    if not np.isfinite(values).all() or not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError("values must be finite, weights finite and not negative")
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order], dtype=np.float64)
+    if below[-1] <= 0:
+        below = np.arange(1.0, len(values) + 1)
+    return values[order][np.minimum(np.searchsorted(below, np.asarray(quantile) * below[-1]), len(values) - 1)]
