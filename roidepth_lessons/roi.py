@@ -97,7 +97,7 @@ def plan_windows(boxes, rows, columns, work, widen=0.1, allow_full=True):
     around = np.concatenate([regions[inside, :2].min(axis=0), regions[inside, 2:].max(axis=0)])[None]
     plans = [("windows", windows), ("bounding window", around)]
     if allow_full:
-        plans.append(("full frame", np.array([[0, 0, rows, columns]])))
+        plans.insert(1, ("full frame", np.array([[0, 0, rows, columns]])))
     costs = [float(_cost(each, work).sum()) for _, each in plans]
     best = int(np.argmin(costs))
     if best > 0:

@@ -169,12 +169,12 @@ def test_precision_with_distance_counts_the_tolerance_itself_as_right():
 
 def test_ignored_regions_are_neither_hit_nor_miss():
     car, region = [0, 0, 10, 10], [50, 0, 90, 40]
-    truths = [one_image([car, region], labels=[0, -1], ignored=[False, True])]
+    truths = [one_image([car, car, region], labels=[0, 1, -1], ignored=[False, False, True])]
     in_region = [[60, 10, 70, 20], [62, 10, 72, 20]]
-    found = [one_image([*in_region, car], scores=[0.9, 0.8, 0.7])]
+    found = [one_image([*in_region, car] * 2, labels=[0, 0, 0, 1, 1, 1], scores=[0.9, 0.8, 0.7] * 2)]
     result = metrics.average_precision(truths, found, CAR_AND_PERSON)
-    assert result["Car"] == {"ap50": pytest.approx(1), "ap": pytest.approx(1), "count": 1}
-    assert result["Pedestrian"] == {"ap50": None, "ap": None, "count": 0}
+    for name in CAR_AND_PERSON:
+        assert result[name] == {"ap50": pytest.approx(1), "ap": pytest.approx(1), "count": 1}
     # The same two detections outside the region are misses: one hit at rank three.
     outside = [one_image([[0, 60, 10, 70], [20, 60, 30, 70], car], scores=[0.9, 0.8, 0.7])]
     assert metrics.average_precision(truths, outside, CAR_AND_PERSON)["Car"]["ap50"] == pytest.approx(1 / 3)

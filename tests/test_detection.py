@@ -1,0 +1,192 @@
+"""Targets, losses and decoding of the detector against loops, Keras's own box functions and finite differences."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from keras.utils import bounding_boxes
+
+from roidepth_lessons import detection
+
+ROWS, COLUMNS = 8, 16
+BOXES = np.array([[10.0, 4, 30, 20], [40, 10, 44, 22], [-6, 20, 14, 40]])
+LABELS = np.array([0, 1, 2])
+PROPERTIES = np.array([[3.0, 1.5, 0.4, 0.5, 1.3, 0.6, 0.8], [2.0, np.nan, 0.5, -0.4, -0.2, 1, 0], [1.0] * 7])
+
+
+@pytest.fixture
+def targets():
+    return detection.encode_targets(BOXES, LABELS, ROWS, COLUMNS, 3, [[50, 0, 60, 10]], PROPERTIES)
+
+
+def _center_cell(box):
+    left, top, right, bottom = np.clip(box, -0.5, [COLUMNS * 4 - 0.5, ROWS * 4 - 0.5] * 2)
+    return int(((top + bottom) / 2 + 0.5) // 4), int(((left + right) / 2 + 0.5) // 4)
+
+
+def test_peaks_stand_at_the_centres_of_the_visible_parts(targets):
+    for box, label in zip(BOXES, LABELS, strict=True):
+        assert targets["heatmap"][(*_center_cell(box), label)] == 1
+    assert (targets["heatmap"][..., :3] == 1).sum() == 3
+
+
+def test_box_targets_are_distances_to_the_edges(targets):
+    for row, column in np.argwhere(targets["box"][..., 4] > 0):
+        u, v = column * 4 + 1.5, row * 4 + 1.5
+        left, top, right, bottom = targets["box"][row, column, :4]
+        box = np.array([u - left, v - top, u + right, v + bottom])
+        visible = np.clip(BOXES, -0.5, [63.5, 31.5, 63.5, 31.5])
+        # A centre cell's own middle may lie just outside a very small box: then the distance is held at 0.25.
+        assert np.abs(visible - box).max(axis=1).min() <= 0.75
+
+
+def test_each_object_counts_once(targets):
+    assert targets["box"][..., 4].sum() == pytest.approx(3, abs=1e-5)
+    assert targets["object"][..., 14].sum() == pytest.approx(3, abs=1e-5)
+
+
+def test_unknown_properties_are_masked_and_hold_no_nan(targets):
+    row, column = _center_cell(BOXES[1])
+    assert np.isfinite(targets["object"]).all()
+    assert targets["object"][row, column, 7:14].tolist() == [1, 0, 1, 1, 1, 1, 1]
+
+
+def test_dont_care_regions_have_no_weight_but_objects_in_them_do():
+    targets = detection.encode_targets([[10, 4, 30, 20]], [0], ROWS, COLUMNS, 3, ignored_boxes=[[0, 0, 63, 31]])
+    weight = targets["heatmap"][..., 3]
+    assert weight[_center_cell([10, 4, 30, 20])] == 1
+    assert weight[0, 15] == 0
+
+
+def test_the_nearer_object_gets_the_cell_that_two_claim():
+    boxes, far_near = [[8, 8, 24, 24], [8, 8, 24, 24]], [[3.0] * 7, [1.0] * 7]
+    for order, expected in [([30.0, 5.0], 1.0), ([5.0, 30.0], 3.0)]:
+        targets = detection.encode_targets(boxes, [0, 0], ROWS, COLUMNS, 3, properties=far_near, order=order)
+        assert targets["object"][(*_center_cell(boxes[0]), 0)] == expected
+
+
+def test_boxes_outside_the_image_are_left_out_and_bad_ones_refused():
+    outside = detection.encode_targets([[100, 100, 120, 130]], [0], ROWS, COLUMNS, 3)
+    assert outside["box"].max() == 0
+    assert (outside["heatmap"][..., :3] == 0).all()
+    for boxes in ([[0, 0, np.nan, 4]], [[5, 5, 5, 9]]):
+        with pytest.raises(ValueError, match="boxes"):
+            detection.encode_targets(boxes, [0], ROWS, COLUMNS, 3)
+    with pytest.raises(ValueError, match="labels"):
+        detection.encode_targets(BOXES, [0], ROWS, COLUMNS, 3)
+
+
+def test_heatmap_loss_against_a_loop(targets):
+    logits = np.random.default_rng(0).normal(size=(2, ROWS, COLUMNS, 3)).astype("float32")
+    true = np.stack([targets["heatmap"], detection.encode_targets([], [], ROWS, COLUMNS, 3)["heatmap"]])
+    expected = np.zeros(2)
+    for (image, row, column, label), logit in np.ndenumerate(logits):
+        peak, weight = true[image, row, column, label], true[image, row, column, 3]
+        p = 1 / (1 + np.exp(-float(logit)))
+        gain = (1 - p) ** 2 * np.log(p) if peak == 1 else (1 - peak) ** 4 * p**2 * np.log(1 - p)
+        expected[image] -= weight * gain
+    loss = ops.convert_to_numpy(detection.heatmap_loss(ops.convert_to_tensor(true), ops.convert_to_tensor(logits)))
+    np.testing.assert_allclose(loss.mean(), expected.sum() / 3, rtol=1e-5)
+
+
+def test_box_loss_is_one_minus_ciou_of_the_boxes_themselves(targets):
+    raw = np.random.default_rng(1).normal(2, 0.3, size=(1, ROWS, COLUMNS, 4)).astype("float32")
+    expected = 0.0
+    for row, column in np.argwhere(targets["box"][..., 4] > 0):
+        u, v = column * 4 + 1.5, row * 4 + 1.5
+        to_box = lambda d, u=u, v=v: np.array([[u - d[0], v - d[1], u + d[2], v + d[3]]], "float32")  # noqa: E731
+        true, guess = to_box(targets["box"][row, column, :4]), to_box(np.exp(raw[0, row, column]))
+        ciou = float(ops.convert_to_numpy(bounding_boxes.compute_ciou(true, guess, "xyxy"))[0])
+        expected += targets["box"][row, column, 4] * (1 - ciou)
+    loss = detection.box_loss(ops.convert_to_tensor(targets["box"][None]), ops.convert_to_tensor(raw))
+    assert float(loss[0]) == pytest.approx(expected / 3, rel=1e-4)
+
+
+def _gradient(loss, true, guess):
+    """The backend's own gradient: Keras has none."""
+    import tensorflow as tf
+
+    guess = tf.Variable(guess)
+    with tf.GradientTape() as tape:
+        value = tf.reduce_mean(loss(tf.constant(true), guess))
+    return float(value), tape.gradient(value, guess).numpy()
+
+
+LOSSES = [("heatmap", detection.heatmap_loss, 3), ("box", detection.box_loss, 4), ("object", detection.object_loss, 8)]
+
+
+@pytest.mark.parametrize(("name", "loss", "channels"), LOSSES)
+def test_gradients_against_finite_differences(targets, name, loss, channels):
+    generator = np.random.default_rng(2)
+    guess = generator.normal(0.5, 0.7, size=(1, ROWS, COLUMNS, channels)).astype("float32")
+    if name == "object":
+        guess[..., 1] -= 2  # inside the bounds of the log scale
+    true = targets[name][None]
+    _, gradient = _gradient(loss, true, guess)
+    for row, column in np.argwhere(true[0, ..., -1] > 0)[:6]:
+        for channel in range(channels):
+            if name == "object" and channel == 0:
+                continue  # its scale sees the error without passing a gradient back: tested below
+            step = np.zeros_like(guess)
+            step[0, row, column, channel] = 1e-2
+            high = float(ops.mean(loss(ops.convert_to_tensor(true), ops.convert_to_tensor(guess + step))))
+            low = float(ops.mean(loss(ops.convert_to_tensor(true), ops.convert_to_tensor(guess - step))))
+            assert gradient[0, row, column, channel] == pytest.approx((high - low) / 0.02, abs=2e-3)
+
+
+def test_the_scale_learns_from_the_distance_but_does_not_weigh_it(targets):
+    true, guess = targets["object"][None], np.zeros((1, ROWS, COLUMNS, 8), "float32")
+    weight = true[0, ..., 14]
+    for log_scale in (-1.0, -4.0):
+        guess[..., 1] = log_scale
+        _, gradient = _gradient(detection.object_loss, true, guess)
+        known = weight > 0
+        np.testing.assert_allclose(gradient[0, known, 0], -3 * weight[known] / 3, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "loss", "channels"), LOSSES)
+def test_loss_and_gradient_are_finite_without_any_object(name, loss, channels):
+    empty = detection.encode_targets([], [], ROWS, COLUMNS, 3)[name][None]
+    for scale in (0.0, 50.0, -50.0):
+        value, gradient = _gradient(loss, empty, np.full((1, ROWS, COLUMNS, channels), scale, "float32"))
+        assert np.isfinite(value)
+        assert np.isfinite(gradient).all()
+
+
+def test_decoding_finds_planted_objects():
+    heatmap = np.full((1, ROWS, COLUMNS, 3), -9.0, "float32")
+    box = np.zeros((1, ROWS, COLUMNS, 4), "float32")
+    objects = np.zeros((1, ROWS, COLUMNS, 8), "float32")
+    for (row, column, label), score in [((2, 3, 0), 3.0), ((6, 10, 2), 2.0)]:
+        heatmap[0, row, column, label] = score
+        heatmap[0, row, column + 1, label] = score - 0.5  # a slope beside the peak is no object
+        box[0, row, column] = np.log([4, 5, 6, 7])
+        objects[0, row, column] = label + np.arange(8)
+    outputs = {"heatmap": heatmap, "box": box, "object": objects}
+    found = {name: ops.convert_to_numpy(value)[0] for name, value in detection.decode(outputs, count=5).items()}
+    assert found["labels"][:2].tolist() == [0, 2]
+    np.testing.assert_allclose(found["scores"][:2], 1 / (1 + np.exp([-3.0, -2.0])), rtol=1e-5)
+    assert found["scores"][2] < 0.01
+    np.testing.assert_allclose(found["boxes"][0], [13.5 - 4, 9.5 - 5, 13.5 + 6, 9.5 + 7], rtol=1e-5)
+    np.testing.assert_allclose(found["properties"][1], 2 + np.arange(8))
+
+
+def test_targets_decode_back_to_the_boxes(targets):
+    logits = np.where(targets["heatmap"][..., :3] == 1, 5.0, -9.0)[None].astype("float32")
+    log_distances = np.log(np.maximum(targets["box"][..., :4], 1e-3))[None]
+    objects = np.zeros((1, ROWS, COLUMNS, 8), "float32")
+    found = detection.decode({"heatmap": logits, "box": log_distances, "object": objects}, count=3)
+    boxes = ops.convert_to_numpy(found["boxes"])[0][np.argsort(ops.convert_to_numpy(found["labels"])[0])]
+    expected = np.clip(BOXES, -0.5, [63.5, 31.5, 63.5, 31.5])
+    assert np.abs(boxes - expected).max() <= 0.75
+
+
+def test_head_gives_the_three_maps():
+    head = detection.build_detection_head(feature_channels=8, channels=8)
+    outputs = head(np.zeros((2, 5, 6, 8), "float32"))
+    assert {name: value.shape for name, value in outputs.items()} == {
+        "heatmap": (2, 5, 6, 3),
+        "box": (2, 5, 6, 4),
+        "object": (2, 5, 6, 8),
+    }
+    assert isinstance(head, keras.Model)

@@ -1,0 +1,38 @@
+"""The encoder's geometry: strides, rays, and that any backbone could take its place."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from roidepth_lessons import camera, encoder
+
+
+def test_output_has_stride_4_at_every_size_that_is_a_multiple_of_32():
+    network = encoder.build_encoder(channels=(4, 4, 4, 4, 4), blocks=(1, 1, 1, 1), neck_channels=8)
+    for height, width in [(32, 32), (64, 96), (96, 160)]:
+        view = camera.Camera.from_focal_length(240.0, height, width).vector[None]
+        features = network([np.zeros((1, height, width, 3), "float32"), view])
+        assert features.shape == (1, height // 4, width // 4, 8)
+
+
+@pytest.mark.parametrize("stride", [4, 32])
+def test_rays_are_those_of_the_camera(stride):
+    view = camera.Camera([[240.0, 0, 50.5, 0], [0, 240.0, 20.25, 0], [0, 0, 1, 0]], 64, 96)
+    layer = encoder.CameraRays(240.0, stride)
+    rays = ops.convert_to_numpy(layer([np.zeros((1, 64 // stride, 96 // stride, 5), "float32"), view.vector[None]]))[0]
+    for row in range(64 // stride):
+        for column in range(96 // stride):
+            pixel = [column * stride + (stride - 1) / 2, row * stride + (stride - 1) / 2]
+            x, y, _ = view.unproject(pixel, 1.0)
+            np.testing.assert_allclose(rays[row, column, :2], [x, y], atol=1e-6)
+            if y > 0.01:
+                # The ray meets a ground one metre below the camera at depth 1 / y.
+                assert rays[row, column, 2] == pytest.approx(np.log(1 / y), abs=1e-5)
+
+
+def test_moving_the_principal_point_moves_the_features_only_by_the_rays():
+    network = encoder.build_encoder(channels=(4, 4, 4, 4, 4), blocks=(1, 1, 1, 1), neck_channels=8)
+    image = np.full((1, 64, 96, 3), 100, "float32")
+    one = network([image, np.array([[240, 240, 47.5, 31.5]], "float32")])
+    other = network([image, np.array([[240, 240, 47.5, 25.5]], "float32")])
+    assert float(ops.max(ops.abs(one - other))) > 1e-4

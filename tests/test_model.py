@@ -1,0 +1,150 @@
+"""The whole program: the same objects and the same depth in every mode, at every size, for every input."""
+
+import keras
+import numpy as np
+import pytest
+
+from roidepth_lessons import DATA_FOLDER, depth, model, streets
+from roidepth_lessons.camera import Camera
+
+SHIPPED = DATA_FOLDER / "weights" / "streets.keras"
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return model.RoiDepth.load(SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def street():
+    return streets.draw_street([7, 3])
+
+
+def test_depth_inside_the_windows_equals_the_full_depth(shipped, street):
+    full = shipped.predict(street.image, street.camera, "full")
+    roi = shipped.predict(street.image, street.camera, "roi")
+    decoded = roi.depth > 0
+    assert 0.01 < decoded.mean() < 0.9
+    assert roi.head_work < 1 == full.head_work
+    log_full, log_roi = np.log(full.depth[decoded]), np.log(roi.depth[decoded])
+    assert np.abs(log_full - log_roi).max() <= 1e-5 * np.abs(log_full).max()
+
+
+def test_all_modes_give_the_same_objects(shipped, street):
+    by_mode = [shipped.predict(street.image, street.camera, mode).objects for mode in model.MODES]
+    assert len(by_mode[0]) >= 2
+    for objects in by_mode[1:]:
+        assert [each.name for each in objects] == [each.name for each in by_mode[0]]
+        for each, other in zip(objects, by_mode[0], strict=True):
+            np.testing.assert_allclose(each.box, other.box, atol=1e-3)
+            assert each.distance_m == pytest.approx(other.distance_m, rel=1e-4)
+            assert each.surface_distance_m == pytest.approx(other.surface_distance_m, rel=1e-4)
+
+
+def test_an_object_lies_on_the_ray_through_its_box_at_its_distance(shipped, street):
+    for each in shipped.predict(street.image, street.camera).objects:
+        pixel, distance = street.camera.project(each.position_m)
+        assert distance == pytest.approx(each.distance_m, rel=1e-4)
+        left, top, right, bottom = each.box
+        np.testing.assert_allclose(pixel, [(left + right) / 2, (top + bottom) / 2], atol=0.6)
+
+
+def test_a_larger_photo_of_the_same_view_gives_about_the_same_distances(shipped, street):
+    small = shipped.predict(street.image, street.camera)
+    image = np.repeat(np.repeat(street.image, 3, axis=0), 3, axis=1)
+    large = shipped.predict(image, street.camera.resized(*image.shape[:2]))
+    assert large.network_size == small.network_size
+    assert large.depth.shape == image.shape[:2]
+    best, same = small.objects[0], large.objects[0]
+    assert same.name == best.name
+    np.testing.assert_allclose((np.array(same.box) + 0.5) / 3 - 0.5, best.box, atol=1.5)
+    assert same.distance_m == pytest.approx(best.distance_m, rel=0.05)
+
+
+def test_depth_scales_with_the_focal_length(shipped, street):
+    """The same picture, said to be taken with twice the focal length, shows things twice as far away."""
+    projection = street.camera.projection.copy()
+    projection[:2, :2] *= 2
+    twice = Camera(projection, *street.size)
+    near = shipped.predict(street.image, street.camera, "full", rescale=False)
+    far = shipped.predict(street.image, twice, "full", rescale=False)
+    np.testing.assert_allclose(far.depth, 2 * near.depth, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(128, 416), (375, 1242), (370, 1224), (480, 640), (33, 31), (1, 1), (100, 700)])
+def test_any_photo_size(shipped, size):
+    image = np.random.default_rng(0).integers(0, 256, size=(*size, 3), dtype=np.uint8)
+    prediction = shipped.predict(image, threshold=0.05)
+    assert prediction.depth.shape == size
+    assert all(side % 32 == 0 for side in prediction.network_size)
+    for each in prediction.objects:
+        left, top, right, bottom = each.box
+        assert 0 <= left <= right <= size[1] - 1
+        assert 0 <= top <= bottom <= size[0] - 1
+        assert np.isfinite([each.distance_m, each.distance_spread_m, *each.position_m]).all()
+
+
+def test_no_object_gives_an_empty_prediction(shipped, street):
+    for mode in ("roi", "auto"):
+        nothing = shipped.predict(street.image, street.camera, mode, threshold=1.0)
+        assert nothing.objects == ()
+        assert nothing.head_work == 0
+        assert (nothing.depth == 0).all()
+    assert (shipped.predict(street.image, street.camera, "full", threshold=1.0).depth > 0).all()
+
+
+def test_wrong_arguments_are_named(shipped, street):
+    for image in (street.image[..., :2], street.image.astype(float), street.image[0], np.zeros((0, 4, 3), np.uint8)):
+        with pytest.raises(ValueError, match="image must be"):
+            shipped.predict(image)
+    with pytest.raises(ValueError, match="mode"):
+        shipped.predict(street.image, street.camera, "all")
+    with pytest.raises(ValueError, match="camera is for"):
+        shipped.predict(street.image, street.camera.resized(64, 208))
+
+
+def test_bad_weights_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.keras"):
+        model.RoiDepth.load(tmp_path / "nowhere.keras")
+    cut = tmp_path / "cut.keras"
+    cut.write_bytes(SHIPPED.read_bytes()[:5000])
+    noise = tmp_path / "noise.keras"
+    noise.write_bytes(bytes(range(256)) * 9)
+    other = tmp_path / "other.keras"
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(other)
+    for path in (cut, noise, other):
+        with pytest.raises(ValueError, match=path.name):
+            model.RoiDepth.load(path)
+
+
+def test_hostile_weights_run_no_code(tmp_path):
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2)])
+    network.save(tmp_path / "lambda.keras")
+    with pytest.raises(ValueError, match=r"lambda\.keras"):
+        model.RoiDepth.load(tmp_path / "lambda.keras")
+
+
+def test_a_network_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match="build_network"):
+        model.RoiDepth(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+
+
+def test_mask_and_agreement_choose_the_right_pixels():
+    """A lamp-post in front of a car and a wall behind it: the plain median is wrong, the reading is not."""
+    log_depth = np.full((10, 10), np.log(40.0))
+    log_depth[:, 2:6] = np.log(20.0)
+    log_depth[:, 0] = np.log(6.0)
+    logits = np.where(log_depth == np.log(20.0), 3.0, -3.0)
+    patch = np.stack([log_depth, np.full((10, 10), -3.0), logits], axis=-1).astype("float32")
+    assert np.exp(np.median(log_depth)) == pytest.approx(40)
+    surface, low, high, scale = model.read_patch(patch, np.log(21.5))
+    assert surface == pytest.approx(20, rel=1e-5)
+    assert low <= surface <= high
+    assert scale == pytest.approx(np.exp(-3.0), rel=1e-5)
+
+
+def test_shipped_network_is_what_build_network_builds(shipped):
+    fresh = model.build_network()
+    assert [tuple(w.shape) for w in fresh.weights] == [tuple(w.shape) for w in shipped.network.weights]
+    assert SHIPPED.stat().st_size <= 10 * 2**20
+    assert depth.HeadWork(fresh.get_layer("depth_head")).layers == shipped.head_work.layers
