@@ -15,7 +15,7 @@ def main(arguments=None):
     """Runs one command. Returns the exit code: 0 well, 1 something is missing, 2 wrong input."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options) or 0
+        return options.handler(options) or 0
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -30,7 +30,7 @@ def _parser():
 
     def add(name, run, what):
         command = commands.add_parser(name, help=what, description=what)
-        command.set_defaults(run=run)
+        command.set_defaults(handler=run)
         return command
 
     check = add("check", check_command, "say what is installed and what is missing; with ROOT, check a data set")

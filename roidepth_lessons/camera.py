@@ -107,6 +107,13 @@ class Camera:
         return Camera(mirror_pixels @ self.projection @ mirror_world, self.height, self.width)
 
 
+def resize_nearest(array, height, width):
+    """A map (rows, columns, ...) in another size, as :meth:`Camera.resized` moves pixels; no value is made up."""
+    rows = ((np.arange(height) + 0.5) * array.shape[0] / height).astype(np.int64)
+    columns = ((np.arange(width) + 0.5) * array.shape[1] / width).astype(np.int64)
+    return array[rows[:, None], columns]
+
+
 @dataclass(frozen=True)
 class Calibration:
     """The KITTI calibration chain: LiDAR -> reference camera -> rectified camera -> pixels.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from .camera import Calibration, Camera
+from .camera import Calibration, Camera, resize_nearest
 
 DONT_CARE = "DontCare"
 """The class of regions in which nobody labelled anything: neither object nor background."""
@@ -162,8 +162,8 @@ class Frame:
             camera=self.camera.resized(*inner).cropped(0, 0, height, width),
             objects=tuple(replace(each, box=move_box(each.box)) for each in self.objects),
             depth=None if self.depth is None else fill(_resize_depth(self.depth, *inner), 0),
-            instances=None if self.instances is None else fill(_resize_nearest(self.instances, *inner), 0),
-            road=None if self.road is None else fill(_resize_nearest(self.road, *inner), False),
+            instances=None if self.instances is None else fill(resize_nearest(self.instances, *inner), 0),
+            road=None if self.road is None else fill(resize_nearest(self.road, *inner), False),
         )
 
 
@@ -194,16 +194,10 @@ def _mirror_angle(angle):
     return float((2 * np.pi - angle) % (2 * np.pi) - np.pi)
 
 
-def _resize_nearest(array, height, width):
-    rows = ((np.arange(height) + 0.5) * array.shape[0] / height).astype(np.int64)
-    columns = ((np.arange(width) + 0.5) * array.shape[1] / width).astype(np.int64)
-    return array[rows[:, None], columns]
-
-
 def _resize_depth(depth, height, width):
     """Every known pixel moves to its new place; the nearest wins. A dense map stays dense when it is enlarged."""
     if height >= depth.shape[0] and width >= depth.shape[1]:
-        return _resize_nearest(depth, height, width)
+        return resize_nearest(depth, height, width)
     rows, columns = np.nonzero(depth > 0)
     moved = np.full((height, width), np.inf, dtype=np.float32)
     # The pixel's centre, (row + 0.5) * scale, in whole numbers.

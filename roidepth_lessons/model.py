@@ -13,7 +13,7 @@ from keras import layers
 from PIL import Image
 
 from . import CLASSES, depth, detection, encoder, roi
-from .camera import Camera
+from .camera import Camera, resize_nearest
 
 CANONICAL_FOCAL_LENGTH = 240.0
 """Pixels. Every photo is scaled to about this focal length, and depths are rescaled by what remains."""
@@ -192,7 +192,7 @@ class RoiDepth:
         depth_map = _assemble(plan, decoded, photo.shape[:2], factor)[: inner[0], : inner[1]]
         return Prediction(
             objects,
-            _resize_nearest(depth_map, camera.height, camera.width),
+            resize_nearest(depth_map, camera.height, camera.width),
             plan,
             photo.shape[:2],
             dict(
@@ -340,9 +340,3 @@ def _assemble(plan, decoded, size, factor):
     for window, values in zip(plan.windows * depth.STRIDE, decoded, strict=True):
         depth_map[window[0] : window[2], window[1] : window[3]] = np.exp(values[..., 0]) * factor
     return depth_map
-
-
-def _resize_nearest(array, height, width):
-    rows = ((np.arange(height) + 0.5) * array.shape[0] / height).astype(np.int64)
-    columns = ((np.arange(width) + 0.5) * array.shape[1] / width).astype(np.int64)
-    return array[rows[:, None], columns]

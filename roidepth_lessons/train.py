@@ -6,6 +6,7 @@ that was not, since the order of the data is a function of the epoch.
 """
 
 import json
+import platform
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from . import DATA_FOLDER, dataset, depth, detection, kitti, model, streets
+from . import DATA_FOLDER, __version__, dataset, depth, detection, kitti, model, streets
 
 LOSSES = {
     "heatmap": detection.heatmap_loss,
@@ -39,8 +40,8 @@ class Settings:
         start: Weights file to start from, or None.
     """
 
-    streets: int = 5000
-    epochs: int = 7
+    streets: int = 4500
+    epochs: int = 6
     batch_size: int = 16
     learning_rate: float = 2e-3
     height: int = 128
@@ -116,7 +117,28 @@ def train(settings, run_folder, out):
     network.optimizer.build(network.trainable_variables)
     for epoch in range(_resume(network, run_folder), settings.epochs):
         _run_epoch(network, examples, settings, epoch, run_folder)
-    return _finish(network, out)
+    bare = _finish(network, out)
+    write_card(run_folder, out)
+    return bare
+
+
+def write_card(run_folder, out):
+    """Writes ``NAME.json`` beside the weights: what made them, on what, how long it took, the losses on the way."""
+    settings = json.loads((run_folder / "settings.json").read_text())
+    epochs = [json.loads(line) for line in (run_folder / "log.jsonl").read_text().splitlines()]
+    changed = {name: value for name, value in settings.items() if value != Settings.__dataclass_fields__[name].default}
+    flags = "".join(f" --{'from' if name == 'start' else name.replace('_', '-')} {changed[name]}" for name in changed)
+    card = {
+        "command": f"python -m roidepth_lessons train{flags} --out {out.name}",
+        "data": settings["data"] or f"{settings['streets']} drawn streets, seed {settings['seed']}",
+        "settings": settings,
+        "training_seconds": round(sum(each["seconds"] for each in epochs)),
+        "versions": {"python": platform.python_version(), "keras": keras.__version__, "package": __version__},
+        "backend": keras.backend.backend(),
+        "epochs": epochs,
+    }
+    text = json.dumps(card, indent=2) + "\n"
+    kitti.write_atomically(out.with_suffix(".json"), lambda file: file.write(text.encode()))
 
 
 def _run_epoch(network, examples, settings, epoch, run_folder):
