@@ -2,7 +2,10 @@
 
 import argparse
 import json
+import math
+import os
 import sys
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,8 +19,8 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         return options.handler(options) or 0
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"error: {textwrap.shorten(str(error) or repr(error), 600)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ninterrupted; what was finished is kept", file=sys.stderr)
@@ -38,24 +41,24 @@ def _parser():
 
     streets = add("streets", streets_command, "draw street scenes in the KITTI layout")
     streets.add_argument("out", help="folder to write; an interrupted run goes on")
-    streets.add_argument("--count", type=int, required=True)
-    streets.add_argument("--seed", type=int, required=True)
-    streets.add_argument("--height", type=int, default=128, help="pixels (default %(default)s)")
-    streets.add_argument("--width", type=int, default=416, help="pixels (default %(default)s)")
-    streets.add_argument("--workers", type=int, help="processes (default: one per core)")
+    streets.add_argument("--count", type=_whole_number, required=True)
+    streets.add_argument("--seed", type=_seed, required=True)
+    streets.add_argument("--height", type=_whole_number, default=128, help="pixels (default %(default)s)")
+    streets.add_argument("--width", type=_whole_number, default=416, help="pixels (default %(default)s)")
+    streets.add_argument("--workers", type=_whole_number, help="processes (default: one per core)")
 
     train = add("train", train_command, "train the network, from streets or from a folder in the KITTI layout")
     train.add_argument("--data", help="folder in the KITTI layout (default: streets)")
     train.add_argument("--from", dest="start", help="weights to start from")
     train.add_argument("--out", default=str(DATA_FOLDER / "cache" / "weights" / "trained.keras"))
     train.add_argument("--run", help="folder for checkpoints and log (default: beside --out)")
-    train.add_argument("--streets", type=int, help="how many to draw, without --data")
-    train.add_argument("--epochs", type=int)
-    train.add_argument("--batch-size", type=int)
-    train.add_argument("--learning-rate", type=float)
-    train.add_argument("--height", type=int, help="pixels, a multiple of 32")
-    train.add_argument("--width", type=int, help="pixels, a multiple of 32")
-    train.add_argument("--seed", type=int)
+    train.add_argument("--streets", type=_whole_number, help="how many to draw, without --data")
+    train.add_argument("--epochs", type=_whole_number)
+    train.add_argument("--batch-size", type=_whole_number)
+    train.add_argument("--learning-rate", type=_positive)
+    train.add_argument("--height", type=_whole_number, help="pixels, a multiple of 32")
+    train.add_argument("--width", type=_whole_number, help="pixels, a multiple of 32")
+    train.add_argument("--seed", type=_seed)
 
     evaluate = add("evaluate", evaluate_command, "measure the network on a folder in the KITTI layout")
     evaluate.add_argument("root", help="folder in the KITTI layout")
@@ -64,12 +67,16 @@ def _parser():
     predict = add("predict", predict_command, "find the objects in photos and say how far each is")
     predict.add_argument("images", nargs="+", help="PNG or JPEG files")
     predict.add_argument("--calib", help="KITTI calibration file of the camera that took the photos")
-    predict.add_argument("--threshold", type=float, help="lowest score, 0 to 1")
+    predict.add_argument("--threshold", type=_share, help="lowest score, 0 to 1")
     predict.add_argument("--figure", help="PNG to draw (for several photos: a number is added)")
 
     benchmark = add("benchmark", benchmark_command, "time detection, ROI decoding and full decoding in one run")
-    benchmark.add_argument("--height", type=int, default=128, help="pixels, a multiple of 32 (default %(default)s)")
-    benchmark.add_argument("--width", type=int, default=416, help="pixels, a multiple of 32 (default %(default)s)")
+    benchmark.add_argument(
+        "--height", type=_whole_number, default=128, help="pixels, a multiple of 32 (default %(default)s)"
+    )
+    benchmark.add_argument(
+        "--width", type=_whole_number, default=416, help="pixels, a multiple of 32 (default %(default)s)"
+    )
 
     for command in (evaluate, predict, benchmark):
         command.add_argument("--weights", default=str(WEIGHTS), help="default: the shipped ones")
@@ -77,6 +84,35 @@ def _parser():
     for command in (evaluate, predict):
         command.add_argument("--mode", choices=("roi", "full", "auto"), default="auto", help="what depth to decode")
     return parser
+
+
+def _whole_number(text, least=1):
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, got {text!r}")
+    return int(text)
+
+
+def _seed(text):
+    return _whole_number(text, least=0)
+
+
+def _positive(text):
+    if not 0 < _number(text) < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return _number(text)
+
+
+def _share(text):
+    if not 0 <= _number(text) <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, got {text!r}")
+    return _number(text)
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def check_command(options):
@@ -103,6 +139,7 @@ def streets_command(options):
 
 def train_command(options):
     """Settings that were not given keep their defaults."""
+    _check_outputs(options.out)
     _start_keras()
     from . import train
 
@@ -115,51 +152,83 @@ def train_command(options):
 
 def evaluate_command(options):
     """Prints a short table; everything is in the JSON."""
-    frame_ids = _read_ids(options.ids) if options.ids else None
+    _check_outputs(options.json)
+    from . import kitti
+
+    frame_ids = kitti.frame_ids(options.root)
+    if options.ids:
+        frame_ids = _read_ids(options.ids, options.root, frame_ids)
     model = _load(options.weights)
     from . import evaluate
 
     def count(done, total):
         print(f"\rmeasured {done} of {total} frames", end="", flush=True)
 
-    figures = evaluate.evaluate(model, options.root, frame_ids, options.mode, count)
-    print()
+    try:
+        figures = evaluate.evaluate(model, options.root, frame_ids, options.mode, count)
+    finally:
+        print()
     print(evaluate.table(figures))
     _write_json(options.json, figures)
 
 
 def predict_command(options):
     """One row per object."""
+    _check_outputs(options.json, options.figure)
+    if options.figure and Path(options.figure).suffix.lower() != ".png":
+        raise ValueError(f"{options.figure}: figures are saved as PNG, so the name must end in .png")
     from . import kitti
 
-    photos = [(path, kitti.read_image(path)) for path in options.images]
-    calibration = kitti.read_calibration(options.calib) if options.calib else None
+    # Every photo is read once before Keras starts, so that a damaged one is not found after an hour's work.
+    cameras = [_camera_of(path, kitti.read_image(path), options.calib) for path in options.images]
     model = _load(options.weights)
     from .model import default_camera
 
-    if calibration is None:
-        print("no --calib: assuming KITTI's field of view; distances are right only up to a common factor")
+    if not options.calib:
+        print("no --calib: KITTI's field of view is assumed, so distances are only to scale (one common factor)")
     results = []
-    for number, (path, image) in enumerate(photos):
-        camera = calibration.camera(*image.shape[:2]) if calibration else default_camera(image)
+    for number, (path, camera) in enumerate(zip(options.images, cameras, strict=True)):
+        image = kitti.read_image(path)
+        camera = camera or default_camera(image)
         prediction = model.predict(image, camera, options.mode, options.threshold)
-        print(f"{path}: {len(prediction.objects)} objects, {prediction.head_work:.0%} of the depth head's work")
+        assumed = "" if options.calib else f", assumed focal length {camera.focal_length[0]:.0f} pixels"
+        print(
+            f"{path}: {len(prediction.objects)} objects, {prediction.head_work:.0%} of the depth head's work{assumed}"
+        )
         for each in prediction.objects:
             print(f"  {each.name:<11}{each.score:5.2f}  {each.distance_m:6.1f} m ± {each.distance_spread_m:.1f}")
-        results.append(_prediction_row(path, camera, prediction))
+        results.append(_prediction_row(path, camera, not options.calib, prediction))
         if options.figure:
-            _draw(options.figure, number, len(photos), image, prediction)
+            _draw(options.figure, number, len(cameras), image, prediction)
     _write_json(options.json, results)
 
 
-def _prediction_row(path, camera, prediction):
+def _camera_of(path, image, calibration_path):
+    """The camera behind a photo, None without a calibration file. Refuses one that can't be of this photo."""
+    if not calibration_path:
+        return None
+    from . import kitti
+
+    height, width = image.shape[:2]
+    camera = kitti.read_calibration(calibration_path).camera(height, width)
+    (focal_length, _), (u, v) = camera.focal_length, camera.center
+    if not (0 <= u < width and 0 <= v < height and focal_length > width / 10):
+        raise ValueError(
+            f"{calibration_path}: focal length {focal_length:.0f} and principal point ({u:.0f}, {v:.0f}) can't be of "
+            f"{path}, {width}x{height} pixels; is it of another camera, or was the photo resized or cut?"
+        )
+    return camera
+
+
+def _prediction_row(path, camera, assumed, prediction):
     rows = [
         {("class" if key == "name" else key): value for key, value in asdict(each).items()}
         for each in prediction.objects
     ]
     return {
         "image": str(path),
-        "focal_length_pixels": camera.focal_length[0],
+        "focal_length_pixels": float(camera.focal_length[0]),
+        "focal_length_assumed": assumed,
         "head_work": prediction.head_work,
         "objects": rows,
     }
@@ -175,6 +244,7 @@ def _draw(figure, number, count, image, prediction):
 
 def benchmark_command(options):
     """Prints and writes the same figures."""
+    _check_outputs(options.json)
     model = _load(options.weights)
     from . import benchmark
 
@@ -184,9 +254,10 @@ def benchmark_command(options):
 
 
 def _start_keras():
-    from .session import start
+    if "keras" not in sys.modules:  # a caller that has imported Keras has chosen its settings
+        from .session import start
 
-    start()
+        start()
 
 
 def _load(weights):
@@ -196,14 +267,31 @@ def _load(weights):
     return RoiDepth.load(weights)
 
 
-def _read_ids(path):
+def _read_ids(path, root, known):
     try:
-        ids = Path(path).read_text().split()
+        ids = Path(path).read_text(encoding="utf-8-sig").split()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file of frame ids") from error
     if not ids:
         raise ValueError(f"{path}: holds no frame id")
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"{path}: frame {next(each for each in ids if ids.count(each) > 1)} is listed twice")
+    if unknown := sorted(set(ids) - set(known)):
+        raise ValueError(f"{path}: frame {unknown[0]} is not in {root} ({len(unknown)} of {len(ids)} are not)")
     return ids
+
+
+def _check_outputs(*paths):
+    """Finds out before the work, not after it, that a result can't be written."""
+    for path in (Path(each) for each in paths if each):
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder; name a file to write")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise ValueError(f"{path} can't be written: part of its path is a file, not a folder") from None
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(f"{path} can't be written: no permission for {path.parent}")
 
 
 def _write_json(path, content):

@@ -4,8 +4,10 @@ import time
 
 import numpy as np
 
-from . import streets
+from . import CLASSES, streets
 from .model import RoiDepth
+
+KINDS = ("detect", "roi", "full")
 
 
 def benchmark(model, height=128, width=416, frames=12, rounds=10, seed=0):
@@ -24,30 +26,30 @@ def benchmark(model, height=128, width=416, frames=12, rounds=10, seed=0):
     Returns:
         A dictionary: ``detect_ms``, ``roi_ms``, ``full_ms`` medians for the whole frame; ``roi_head_ms``,
         ``full_head_ms`` for the depth head alone; ``roi_over_full``, ``roi_over_detect`` medians of the paired ratios
-        with their 5 to 95 % range; ``head_share`` of the head in the full frame's time; ``head_work`` the counted
+        with their 5 to 95 % range; ``head_share`` of the head in the full frame's time; ``head_work`` the mean counted
         work of the windows as a share of the full head's; ``boxes`` per frame.
     """
     if height % 32 or width % 32:
         raise ValueError(f"height and width must be multiples of 32, got {height}x{width}")
+    if frames < 1 or rounds < 1:
+        raise ValueError(f"frames and rounds must be at least 1, got {frames} and {rounds}")
     scenes = [streets.draw_street([seed, index], height, width) for index in range(frames)]
     cases = [_prepare(model, scene) for scene in scenes]
     generator = np.random.default_rng(seed)
-    times = {"detect": [], "roi": [], "full": []}
+    seconds = np.zeros((rounds + 1, frames, len(KINDS), 2))
     for repeat in range(rounds + 1):
-        for case in generator.permutation(len(cases)):
-            for kind in generator.permutation(list(times)):
-                total, head = _time_one(model, *cases[case], kind)
-                if repeat > 0:
-                    times[kind].append((case, total, head))
-    # Sorted by frame: the three lists line up, and a ratio compares times of the same frame, moments apart.
-    ordered = {kind: np.array(sorted(rows, key=lambda row: row[0])) * 1000 for kind, rows in times.items()}
-    return _summary(ordered, cases, height, width)
+        for case in generator.permutation(frames):
+            for kind in generator.permutation(len(KINDS)):
+                seconds[repeat, case, kind] = _time_one(model, *cases[case][:2], KINDS[kind])
+    return {"height": height, "width": width, "frames": frames, "rounds": rounds, **_summary(seconds[1:], cases)}
 
 
 def _prepare(model, scene):
-    boxes = np.array([each.box for each in scene.select("Car", "Pedestrian", "Cyclist")]).reshape(-1, 4)
+    """Inputs of the detector, labelled boxes, and the counted work of their windows as a share of the full head's."""
+    boxes = np.array([each.box for each in scene.select(*CLASSES)]).reshape(-1, 4)
     inputs = {"image": scene.image[None].astype("float32"), "camera": scene.camera.vector[None]}
-    return inputs, boxes
+    features = model.detector.predict_on_batch(inputs)["features"]
+    return inputs, boxes, model.plan(boxes, features.shape[1:3], "roi").share
 
 
 def _time_one(model: RoiDepth, inputs, boxes, kind):
@@ -61,24 +63,22 @@ def _time_one(model: RoiDepth, inputs, boxes, kind):
     return end - start, end - middle
 
 
-def _summary(times, cases, height, width):
-    total = {kind: rows[:, 1] for kind, rows in times.items()}
-    head = {kind: rows[:, 2] for kind, rows in times.items()}
+def _summary(seconds, cases):
+    """From (rounds, frames, kinds, 2) seconds of the frame and of the head. A ratio compares times of the same frame
+    in the same round, moments apart, so that a busy machine slows both alike.
+    """
+    total, head = (dict(zip(KINDS, np.moveaxis(seconds[..., part], 2, 0), strict=True)) for part in (0, 1))
     return {
-        "height": height,
-        "width": width,
-        "frames": len(cases),
-        "boxes": float(np.mean([len(boxes) for _, boxes in cases])),
-        "detect_ms": float(np.median(total["detect"])),
-        "roi_ms": float(np.median(total["roi"])),
-        "full_ms": float(np.median(total["full"])),
-        "roi_head_ms": float(np.median(head["roi"])),
-        "full_head_ms": float(np.median(head["full"])),
+        "boxes": float(np.mean([len(boxes) for _, boxes, _ in cases])),
+        **{f"{kind}_ms": float(np.median(total[kind])) * 1000 for kind in KINDS},
+        "roi_head_ms": float(np.median(head["roi"])) * 1000,
+        "full_head_ms": float(np.median(head["full"])) * 1000,
         "roi_over_full": float(np.median(total["roi"] / total["full"])),
         "roi_over_full_range": _range(total["roi"] / total["full"]),
         "roi_over_detect": float(np.median(total["roi"] / total["detect"])),
         "roi_over_detect_range": _range(total["roi"] / total["detect"]),
         "head_share": float(np.median(head["full"] / total["full"])),
+        "head_work": float(np.mean([share for *_, share in cases])),
     }
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from . import CLASSES, depth, detection, kitti
-from .frames import DONT_CARE
+from .frames import DONT_CARE, UNKNOWN_ANGLE
 from .model import CANONICAL_FOCAL_LENGTH
 
 NEIGHBOURS = ("Van", "Person_sitting")
@@ -42,12 +42,16 @@ class Example:
 
 
 def make_example(frame, height, width):
-    """A `Frame` to an `Example` of height x width pixels."""
+    """A `Frame` to an `Example` of height x width pixels, without what has no area or, an object, no distance."""
     surfaces = {index: kitti.surface_distance(frame, index) for index in range(len(frame.objects))}
     frame = frame if frame.depth is not None or frame.points is None else frame.with_lidar_depth()
     frame = frame.fitted(height, width)
     scale = CANONICAL_FOCAL_LENGTH / np.mean(frame.camera.focal_length)
-    rows = [index for index, each in enumerate(frame.objects) if each.name in CLASSES and each.distance > 0]
+    rows = [
+        index
+        for index, each in enumerate(frame.objects)
+        if each.name in CLASSES and each.distance > 0 and _has_area(each)
+    ]
     objects = [frame.objects[index] for index in rows]
     known = np.zeros(frame.size) if frame.depth is None else np.nan_to_num(frame.depth)
     return Example(
@@ -59,22 +63,29 @@ def make_example(frame, height, width):
         properties=np.array(
             [_properties(each, surfaces[index], scale) for index, each in zip(rows, objects, strict=True)]
         ).reshape(-1, 7),
-        ignored_boxes=np.array([each.box for each in frame.objects if each.name in (DONT_CARE, *NEIGHBOURS)]).reshape(
-            -1, 4
-        ),
+        ignored_boxes=np.array(
+            [each.box for each in frame.objects if each.name in (DONT_CARE, *NEIGHBOURS) and _has_area(each)]
+        ).reshape(-1, 4),
         depth=np.clip(np.rint(known * scale / DEPTH_STEP), 0, 65535).astype(np.uint16),
         instances=None if frame.instances is None else _renumber(frame.instances, rows),
     )
 
 
+def _has_area(each):
+    left, top, right, bottom = each.box
+    return right > left and bottom > top
+
+
 def _properties(each, surface, scale):
-    height, width, length = each.dimensions
+    """What KITTI marks as not known, with -1 or -10, becomes NaN."""
+    dimensions = np.array(each.dimensions, dtype=np.float64)
+    alpha = np.nan if each.alpha == UNKNOWN_ANGLE else each.alpha
     return [
         np.log(each.distance * scale),
         np.nan if surface is None else each.distance - surface,
-        *np.log([height, width, length]),
-        np.sin(each.alpha),
-        np.cos(each.alpha),
+        *np.log(np.where(dimensions > 0, dimensions, np.nan)),
+        np.sin(alpha),
+        np.cos(alpha),
     ]
 
 

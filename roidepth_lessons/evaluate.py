@@ -42,7 +42,7 @@ def measure_frame(model, frame, mode):
         "truth": true_regions(frame),
         "candidates": prediction.candidates,
         "pairs": _matched_objects(frame, truth, prediction.objects),
-        "depth": _depth_pixels(model, frame, truth),
+        "depth": _depth_figures(model, frame, truth, prediction if mode == "full" else None),
         "head_work": prediction.head_work,
     }
 
@@ -93,23 +93,49 @@ def _matched_objects(frame, truth, objects):
 
 
 def class_heights():
-    """Mean height in metres of each class in KITTI's labels."""
+    """The height in metres of each class that makes the best of the baseline: the median of ``z h / f`` over KITTI's
+    wholly visible objects. It is more than the true height, as a box also spans the near side of its object.
+    """
     statistics = streets.kitti_statistics()["classes"]
-    return [statistics[name]["dimensions_mean"][0] for name in CLASSES]
+    try:
+        return [statistics[name]["apparent_height"] for name in CLASSES]
+    except KeyError as error:
+        raise ValueError(f"data/kitti_statistics.json has no {error}; make it anew, see streets.main") from None
 
 
-def _depth_pixels(model, frame, truth):
-    """(n, 3): true depth, fully decoded depth, inside a labelled box or not; for all pixels with a label."""
+def _depth_figures(model, frame, truth, prediction=None):
+    """Errors of the fully decoded depth map: on the whole image, and inside the labelled boxes."""
     if frame.depth is None and frame.points is None:
-        return np.zeros((0, 3))
+        return {part: metrics.depth_errors([], []) for part in ("image", "inside_boxes")}
     depth = frame.depth if frame.depth is not None else frame.with_lidar_depth().depth
-    decoded = model.predict(frame.image, frame.camera, "full").depth
+    decoded = (prediction or model.predict(frame.image, frame.camera, "full")).depth
     inside = np.zeros(depth.shape, bool)
     for index in truth:
         left, top, right, bottom = np.clip(np.rint(frame.objects[index].box), 0, None).astype(int)
         inside[top : bottom + 1, left : right + 1] = True
-    known = depth > 0
-    return np.stack([depth[known], decoded[known], inside[known]], axis=1)
+    return {
+        "image": metrics.depth_errors(decoded, depth),
+        "inside_boxes": metrics.depth_errors(decoded, depth, inside),
+    }
+
+
+def _pooled(figures):
+    """Errors over the pixels of all frames, from the errors of each frame: nobody has to keep a billion pixels.
+
+    ``silog`` can't be put together from parts exactly; it is the mean over the frames, as in KITTI's depth benchmark.
+    """
+    figures = [each for each in figures if each["count"] > 0]
+    if not figures:
+        return metrics.depth_errors([], [])
+    counts = np.array([each["count"] for each in figures])
+    pooled = {"count": int(counts.sum())}
+    for name in metrics.DEPTH_ERRORS:
+        values = np.array([each[name] for each in figures])
+        if name.startswith("rmse"):
+            pooled[name] = float(np.average(values**2, weights=counts) ** 0.5)
+        else:
+            pooled[name] = float(np.mean(values) if name == "silog" else np.average(values, weights=counts))
+    return pooled
 
 
 def summarise(rows, mode):
@@ -120,13 +146,13 @@ def summarise(rows, mode):
         `metrics.distance_errors` against the label's z (the box centre) and ``distance.by_range``;
         ``distance_surface`` likewise against the visible surface; ``distance_instance`` for the detection head alone;
         ``baseline_box_height`` for z = f H / h on the same detections; ``depth.{image, inside_boxes}`` of
-        `metrics.depth_errors`; ``head_work.{mean, max}`` as a share of full decoding. What can't be measured is None.
+        `metrics.depth_errors` over the pixels of all frames (``silog``: mean over the frames);
+        ``head_work.{mean, max}`` as a share of full decoding. What can't be measured is None.
     """
     detection = metrics.average_precision(
         [row["truth"] for row in rows], [row["candidates"] for row in rows], list(CLASSES)
     )
     pairs = np.concatenate([row["pairs"] for row in rows]) if rows else np.zeros((0, 7))
-    pixels = np.concatenate([row["depth"] for row in rows]) if rows else np.zeros((0, 3))
     work = [row["head_work"] for row in rows]
     return {
         "frames": len(rows),
@@ -136,10 +162,7 @@ def summarise(rows, mode):
         "distance_surface": _distance_figures(pairs, predicted=4, true=2),
         "distance_instance": _distance_figures(pairs, predicted=6, true=1),
         "baseline_box_height": _distance_figures(pairs, predicted=5, true=1),
-        "depth": {
-            "image": metrics.depth_errors(pixels[:, 1], pixels[:, 0]),
-            "inside_boxes": metrics.depth_errors(pixels[:, 1], pixels[:, 0], pixels[:, 2] > 0),
-        },
+        "depth": {part: _pooled([row["depth"][part] for row in rows]) for part in ("image", "inside_boxes")},
         "head_work": {"mean": float(np.mean(work)), "max": float(np.max(work))}
         if work
         else {"mean": None, "max": None},

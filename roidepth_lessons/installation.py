@@ -1,6 +1,7 @@
 """Says in plain words what is installed, which versions were tried, and what is missing."""
 
 import platform
+import re
 import sys
 from importlib import metadata
 
@@ -18,9 +19,15 @@ def report():
         problems.append("Python: use 3.11, 3.12 or 3.13")
     for name, tried in requirements():
         try:
-            print(f"{name} {metadata.version(name)} (tried: {tried})")
+            installed = metadata.version(name)
         except metadata.PackageNotFoundError:
-            problems.append(f"{name} is missing: python -m pip install -r requirements.txt")
+            problems.append(f"{name}: python -m pip install -r requirements.txt")
+            continue
+        verdict = compare(installed, tried)
+        note = {"newer": "; newer than what was tried, it may work", "older": "; too old", "tried": ""}[verdict]
+        print(f"{name} {installed} (tried: {tried}{note})")
+        if verdict == "older":
+            problems.append(f"{name} {tried}: {installed} is too old: python -m pip install -r requirements.txt")
     for what, path in (
         ("shipped weights", DATA_FOLDER / "weights" / "streets.keras"),
         ("sample of streets", DATA_FOLDER / "sample" / "training" / "image_2"),
@@ -31,6 +38,23 @@ def report():
             problems.append(f"{what}: {path} is missing: get the repository again")
     print("\n".join(f"MISSING  {each}" for each in problems) or "everything is there")
     return 1 if problems else 0
+
+
+def compare(installed, tried):
+    """Whether a version, "2.4.1", is "older" or "newer" than a range, ">=2.0,<3", or "tried"."""
+    version = _numbers(installed)
+    for bound in tried.split(","):
+        if bound.startswith(">=") and version < _numbers(bound):
+            return "older"
+        if bound.startswith("<") and version >= _numbers(bound):
+            return "newer"
+    return "tried"
+
+
+def _numbers(version):
+    """Turns "<2.22" and "2.22.0rc1" into numbers that compare, at least four of them."""
+    numbers = [int(each) for each in re.findall(r"\d+", re.split(r"(?<=\d)(?:a|b|rc|\.dev|\+)", version)[0])]
+    return numbers + [0] * (4 - len(numbers))
 
 
 def requirements():

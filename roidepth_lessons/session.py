@@ -5,21 +5,28 @@ import sys
 import tempfile
 from contextlib import contextmanager
 
+_threads = None
+"""What TensorFlow was started with; None before."""
+
 
 def start(seed=1, threads=2):
     """Imports Keras and its backend without noise, and makes what follows repeatable.
 
     TensorFlow's C++ part writes to file descriptor 2 while it is imported, before any setting can stop it. That text
-    is held back, and shown only if the import fails.
+    is held back, and shown only if the import fails. A second call only sets the seeds again.
 
     Args:
         seed: For Python, NumPy and the backend.
         threads: For TensorFlow. Sums depend on their number, so it is fixed rather than the machine's.
 
     Raises:
-        RuntimeError: if TensorFlow was imported before.
+        RuntimeError: if something else has imported Keras or TensorFlow before, or if `threads` is to change.
     """
-    if "tensorflow" in sys.modules:
+    global _threads
+    if _threads == threads:  # the cell is run a second time
+        sys.modules["keras"].utils.set_random_seed(seed)
+        return
+    if {"keras", "tensorflow"} & set(sys.modules):
         raise RuntimeError("call start() before anything imports keras or tensorflow: restart the kernel")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -33,6 +40,7 @@ def start(seed=1, threads=2):
         import keras
 
         keras.utils.set_random_seed(seed)
+    _threads = threads
 
 
 @contextmanager

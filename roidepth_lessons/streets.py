@@ -1,14 +1,15 @@
 """Synthetic streets: a road photo with its boxes, exact depth and LiDAR-like points, from a seed.
 
 The world is made of convex solids (six or ten planes each) and round tree crowns on a ground plane. A ray from the
-camera is ``t * (x, y, 1)``; it meets the plane ``n . p = d`` at the inverse depth ``1 / t = (n / d) . (x, y, 1)``. That is
-linear in the pixel, so casting rays at a solid takes one addition per plane and pixel: the largest inverse depth that
-is behind no entry plane, if it is in front of every exit plane.
+camera is ``t * (x, y, 1)``; it meets the plane ``n . p = d`` at the inverse depth ``1 / t = (n / d) . (x, y, 1)``.
+That is linear in the pixel, so casting rays at a solid takes one addition per plane and pixel: the smallest inverse
+depth of the planes that face the camera is where the ray enters, the largest of the others where it leaves.
 
 Everything is a function of (seed, height, width); the layout of the world is a function of the seed alone.
 """
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -17,13 +18,12 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from . import CLASSES, DATA_FOLDER, __version__
+from . import DATA_FOLDER, __version__
 from .camera import Calibration, Camera
 from .frames import DONT_CARE, Frame, RoadObject
 from .kitti import write_atomically, write_frame
@@ -37,9 +37,11 @@ SMALLEST_BOX = 25 / 721.5
 SMALLEST_VISIBLE = 0.25
 """An object of which less than this share of its pixels is visible is DontCare."""
 
+LIDAR_RANGE = 80.0  # metres
 NEAR = 0.3  # metres: nothing is drawn nearer to the camera plane
 FARTHEST = 250.0  # metres: depth beyond is given as unknown, as KITTI's 16-bit depth files end at 256 m
 SKY, GROUND = 0, 1  # the first two rows of the surface table
+SMALL_PART = 120  # pixels: smaller parts are cast together
 PLAIN, FACADE, FOLIAGE, WALL, PAINT = range(5)
 LEVELS = np.linspace(0, 1, 41)
 DISTANCE_EDGES = (0.0, 10.0, 20.0, 30.0, 45.0, 100.0)
@@ -57,9 +59,10 @@ def label_statistics(labels_folder):
         labels_folder: Folder of ``ID.txt`` files in KITTI's label format.
 
     Returns:
-        Dictionary, ready for JSON. Per class: `per_frame` (share of frames with 0, 1, 2 ... objects), `z` (quantiles of
-        the distance), `x` (quantiles of the lateral position for each range of distance), `yaw` (histogram for each range
-        of the lateral position), `dimensions_mean` and `dimensions_covariance` (height, width, length; metres).
+        Dictionary, ready for JSON. Per class: `per_frame` (share of frames with 0, 1, 2 ... objects), `z` (quantiles
+        of the distance), `x` (quantiles of the lateral position for each range of distance), `yaw` (histogram for
+        each range of the lateral position), `dimensions_mean` and `dimensions_covariance` (height, width, length;
+        metres).
 
     Raises:
         FileNotFoundError: if there is no label file. ValueError: if a row can't be read; names file and line.
@@ -74,11 +77,12 @@ def label_statistics(labels_folder):
 
 def _label_rows(path):
     for number, line in enumerate(path.read_text().splitlines(), 1):
-        values = line.split()
+        name, *values = line.split() or [""]
         try:
-            yield values[0], *(float(value) for value in values[8:15])
-        except (IndexError, ValueError) as error:
-            raise ValueError(f"{path}, line {number}: not a KITTI label row: {line!r}") from error
+            height, width, length, x, y, z, yaw = (float(value) for value in values[7:14])
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: not a row of KITTI labels: {line!r}") from error
+        yield name, height, width, length, x, y, z, yaw
 
 
 def _class_statistics(rows, name, frames):
@@ -87,7 +91,10 @@ def _class_statistics(rows, name, frames):
         raise ValueError(f"only {len(chosen)} objects of class {name}; at least 50 are needed for statistics")
     index, dimensions, (x, z, yaw) = chosen[:, 0].astype(int), chosen[:, 1:4], chosen[:, [4, 6, 7]].T
     counts = np.bincount(np.bincount(index, minlength=frames))
-    by_distance = [np.quantile(x[_between(z, DISTANCE_EDGES, i)], LEVELS) for i in range(len(DISTANCE_EDGES) - 1)]
+    by_distance = []
+    for i in range(len(DISTANCE_EDGES) - 1):
+        there = _between(z, DISTANCE_EDGES, i)
+        by_distance.append(np.quantile(x[there] if there.sum() >= 20 else x, LEVELS))
     yaws = [
         np.histogram(yaw[_between(x, SIDE_EDGES, i)], YAW_BINS, (-np.pi, np.pi))[0] for i in range(len(SIDE_EDGES) - 1)
     ]
@@ -113,11 +120,17 @@ def _ground_statistics(rows):
     for chosen in np.split(cars, np.flatnonzero(np.diff(cars[:, 0])) + 1):
         if len(chosen) >= 5 and np.ptp(chosen[:, 2]) > 15:
             fits.append(np.polyfit(chosen[:, 2], chosen[:, 1], 1)[::-1])
+    if not fits:
+        raise ValueError("no frame has five cars over 15 m of depth: the ground can't be fitted")
     height, slope = np.quantile(fits, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0).T
-    return {"levels": [0.05, 0.25, 0.5, 0.75, 0.95], "height": height.round(4).tolist(), "slope": slope.round(5).tolist()}
+    return {
+        "levels": [0.05, 0.25, 0.5, 0.75, 0.95],
+        "height": height.round(4).tolist(),
+        "slope": slope.round(5).tolist(),
+    }
 
 
-@cache
+@functools.cache
 def kitti_statistics():
     """The stored statistics of the real labels: ``data/kitti_statistics.json``."""
     path = DATA_FOLDER / "kitti_statistics.json"
@@ -166,11 +179,15 @@ class Solids:
     box_facts: list = field(default_factory=list)  # (place, owner, material, colour)
     disc_facts: list = field(default_factory=list)
     crown_facts: list = field(default_factory=list)
-    shadows: list = field(default_factory=list)  # (footprint (n, 2), height, strength, owner)
+    shadows: list = field(default_factory=list)  # rows of 10: see `shadow`
 
     def place(self, x, y, z, yaw=0.0):
         self.places.append((x, y, z, yaw))
         return len(self.places) - 1
+
+    def at(self, place, owner):
+        """The three builders below for one place and owner."""
+        return tuple(functools.partial(build, place, owner) for build in (self.box, self.block, self.disc))
 
     def box(self, place, owner, colour, bottom, top, low, high, material=PLAIN):
         self.boxes.append((*bottom, *top, low, high))
@@ -183,174 +200,227 @@ class Solids:
         self.discs.append((x, height, radius, z0, z1))
         self.disc_facts.append((place, owner, material, colour))
 
+    def shadow(self, x, z, yaw, half_length, half_width, low, high, strength, owner=-1, is_round=0):
+        """What casts a shadow: a rectangle (or a circle) on the ground, carried from height `low` to `high`."""
+        self.shadows.append((x, z, yaw, half_length, half_width, low, high, strength, owner, is_round))
+
     def crown(self, centre, radii, colour):
         self.crowns.append((*centre, *radii))
         self.crown_facts.append((-1, -1, FOLIAGE, colour))
 
 
-CAR_COLOURS = np.array(
-    [
-        (0.09, 0.09, 0.1), (0.06, 0.06, 0.07), (0.2, 0.21, 0.22), (0.34, 0.35, 0.37), (0.55, 0.56, 0.58), (0.64, 0.65, 0.66),
-        (0.84, 0.84, 0.83), (0.8, 0.8, 0.78), (0.1, 0.14, 0.26), (0.14, 0.24, 0.42), (0.42, 0.06, 0.06), (0.55, 0.09, 0.07),
-        (0.1, 0.22, 0.14), (0.4, 0.36, 0.28), (0.62, 0.5, 0.14),
-    ]
-)  # fmt: skip
-CLOTHES = np.array(
-    [
-        (0.08, 0.08, 0.1), (0.12, 0.13, 0.18), (0.16, 0.2, 0.34), (0.22, 0.28, 0.42), (0.3, 0.28, 0.26), (0.45, 0.4, 0.33),
-        (0.66, 0.65, 0.62), (0.82, 0.81, 0.78), (0.5, 0.12, 0.12), (0.16, 0.3, 0.2), (0.55, 0.3, 0.4), (0.2, 0.42, 0.55),
-        (0.35, 0.35, 0.37), (0.62, 0.5, 0.2),
-    ]
-)  # fmt: skip
-SKIN = np.array([(0.78, 0.58, 0.47), (0.7, 0.5, 0.38), (0.62, 0.44, 0.33), (0.42, 0.28, 0.2), (0.28, 0.18, 0.13)])
-HAIR = np.array([(0.06, 0.05, 0.04), (0.16, 0.1, 0.06), (0.3, 0.2, 0.1), (0.5, 0.4, 0.22), (0.55, 0.54, 0.52)])
-WALLS = np.array(
-    [
-        (0.78, 0.75, 0.68), (0.85, 0.83, 0.79), (0.7, 0.62, 0.5), (0.62, 0.5, 0.4), (0.5, 0.33, 0.26), (0.75, 0.65, 0.42),
-        (0.6, 0.6, 0.6), (0.46, 0.48, 0.5), (0.66, 0.48, 0.36), (0.72, 0.72, 0.64),
-    ]
-)  # fmt: skip
+def _palette(text):
+    """Colours "rrggbb rrggbb ..." to (n, 3), between 0 and 1."""
+    return np.array([tuple(bytes.fromhex(each)) for each in text.split()]) / 255
 
 
-def _pick(rng, palette, spread=0.04):
-    return np.clip(palette[rng.integers(len(palette))] * rng.uniform(0.8, 1.15) + rng.normal(0, spread / 2, 3), 0.02, 0.95)
+CAR_SHAPES = ((0.01, 0.2, 0.1), (0.15, 0.25, 0.13), (0.0, 0.23, 0.05), (0.03, 0.18, 0.13), (0.12, 0.26, 0.15))
+"""Hatchback, saloon, estate, small car, coupe: boot, bonnet and slant of the rear window, as shares of the length."""
+CAR_COLOURS = _palette(
+    "17171a 0f0f12 333638 57595e 8c8f94 a3a6a8 d6d6d4 ccccc7"
+    " 1a2138 2b3d5c 6b0f0f 8c1712 142b1f 665e4c 4c1a1a 1f1f21 b2b2b5 42474f"
+)
+CLOTHES = _palette("14141a 1f212e 293357 38476b 4c4742 736654 a8a69e d1cfc7 801f1f 294c33 8c4c66 336b8c 59595e 9e8033")
+SKIN = _palette("c79478 b28061 9e7054 6b4733 472e21")
+HAIR = _palette("0f0d0a 291a0f 4c331a 806638 8c8a85")
+WALLS = _palette("c7bfad d9d4c9 b29e80 9e8066 805442 bfa66b 999999 757a80 a87a5c b8b8a3")
+
+
+def _pick(rng, palette):
+    """A colour of the palette, a little lighter or darker and of another hue."""
+    colour = palette[rng.integers(len(palette))] * rng.uniform(0.8, 1.15) + rng.normal(0, 0.02, 3)
+    return np.minimum(np.maximum(colour, 0.02), 0.95)
+
+
+def _span(start, end, half_width):
+    """A rectangle from x = start to x = end, as wide on both sides: x0, x1, z0, z1."""
+    return start, end, -half_width, half_width
 
 
 def _car(solids, rng, place, owner, size):
     """Body, cabin, glass, wheels, lights and plates; the front points along +x."""
+    box, block, _ = solids.at(place, owner)
     height, width, length = size
     half, side, colour = length / 2, width / 2, _pick(rng, CAR_COLOURS)
-    clearance, belt = 0.13 * height, height * rng.uniform(0.54, 0.6)
-    rear, hood = length * np.array([(0.03, 0.25), (0.16, 0.27), (0.02, 0.22), (0.06, 0.2)][rng.integers(4)])
-    lean_front, lean_rear = length * rng.uniform(0.1, 0.15), length * rng.uniform(0.02, 0.09)
-    glass = np.array((0.05, 0.06, 0.07)) * rng.uniform(0.6, 1.8)
-    sill = 0.3 * height
-    solids.box(place, owner, colour * 0.55, (-half + 0.06, half - 0.08, -side + 0.06, side - 0.06),
-               (-half, half, -side + 0.02, side - 0.02), clearance, sill)  # fmt: skip
-    solids.box(place, owner, colour, (-half, half, -side + 0.02, side - 0.02),
-               (-half + 0.06, half - 0.16, -side + 0.06, side - 0.06), sill, belt, PAINT)  # fmt: skip
-    low = np.array((-half + rear, half - hood, -side + 0.07, side - 0.07))
-    high = low + np.array((lean_rear, -lean_front, 0.13, -0.13))
-    solids.box(place, owner, colour * 1.05, low, high, belt, height, PAINT)
+    clearance, sill, nose = 0.13 * height, 0.3 * height, height * rng.uniform(0.46, 0.52)
+    belt = height * rng.uniform(0.57, 0.62)
+    rear, hood, lean_rear = length * np.array(CAR_SHAPES[rng.integers(len(CAR_SHAPES))])
+    lean_front = length * rng.uniform(0.15, 0.2)
+    glass = np.array((0.06, 0.07, 0.08)) * rng.uniform(0.6, 2.5)
+    box(
+        colour * 0.6,
+        _span(-half + 0.06, half - 0.1, side - 0.06),
+        _span(-half, half, side - 0.02),
+        clearance,
+        sill,
+        PAINT,
+    )
+    box(colour, _span(-half, half, side - 0.02), _span(-half + 0.04, half - 0.12, side - 0.03), sill, nose, PAINT)
+    box(
+        colour,
+        _span(-half + 0.04, half - 0.12, side - 0.03),
+        _span(-half + 0.1, half - hood - 0.02, side - 0.1),
+        nose,
+        belt,
+        PAINT,
+    )
+    low = np.array(_span(-half + rear + 0.06, half - hood, side - 0.1))
+    high = low + np.array((lean_rear, -lean_front, 0.14, -0.14))
+    box(colour * 1.05, low, high, belt, height, PAINT)
 
     def pane(x_start, x_end, z_inset, x_out, z_out):
         """A pane of glass, a finger proud of the cabin, between 12 % and 86 % of its height."""
-        for_level = []
+        levels = []
         for share in (0.1, 0.86):
-            x0, x1, z0, z1 = low + share * (high - low)
-            for_level.append((x0 + x_start * (x1 - x0) - x_out, x0 + x_end * (x1 - x0) + x_out,
-                              z0 + z_inset - z_out, z1 - z_inset + z_out))  # fmt: skip
-        solids.box(place, owner, glass, *for_level, belt + 0.1 * (height - belt), belt + 0.86 * (height - belt), PAINT)
+            x0, x1, _, z1 = low + share * (high - low)
+            ends = x0 + x_start * (x1 - x0) - x_out, x0 + x_end * (x1 - x0) + x_out
+            levels.append(_span(*ends, z1 - z_inset + z_out))
+        box(glass, *levels, belt + 0.1 * (height - belt), belt + 0.86 * (height - belt), PAINT)
 
     middle = rng.uniform(0.42, 0.52)
     pane(0.07, middle, 0, 0, 0.012)
     pane(middle + 0.04, 0.94, 0, 0, 0.012)
     pane(0, 1, 0.09, 0.012, 0)
     for sign, lamp in ((1, (0.75, 0.76, 0.74)), (-1, (0.4, 0.03, 0.03))):
-        face = sorted((sign * (half - 0.3), sign * (half - 0.035)))
+        face = sorted((sign * (half - 0.3), sign * (half - (0.07 if sign > 0 else 0.02))))
         for across in (-1, 1):
             edges = sorted((across * (side - 0.09), across * (side - 0.09 - 0.2 * width)))
-            solids.block(place, owner, np.array(lamp), *face, *edges, 0.42 * height, 0.51 * height)
+            block(np.array(lamp), *face, *edges, 0.38 * height, 0.46 * height)
         plate = sorted((sign * (half - 0.3), sign * (half - 0.004)))
-        solids.block(place, owner, np.array((0.7, 0.7, 0.68)), *plate, -0.25, 0.25, 0.3 * height, 0.3 * height + 0.1)
-        solids.block(place, owner, np.array((0.05, 0.05, 0.05)), *plate, -0.3 * width, 0.3 * width, 0.2 * height, 0.27 * height)
+        block(np.array((0.7, 0.7, 0.68)), *plate, -0.25, 0.25, 0.31 * height, 0.31 * height + 0.1)
+        block(np.array((0.05, 0.05, 0.05)), *plate, -0.3 * width, 0.3 * width, 0.2 * height, 0.27 * height)
     _wheels(solids, rng, place, owner, half, side, 0.21 * height)
 
 
 def _wheels(solids, rng, place, owner, half, side, radius):
+    _, _, disc = solids.at(place, owner)
     rim = np.array((0.42, 0.43, 0.45)) * rng.uniform(0.3, 1.4)
     for along in (-0.6, 0.62):
         for across in (-1, 1):
             tyre = sorted((across * (side - 0.01), across * (side - 0.22)))
             hub = sorted((across * side, across * (side - 0.1)))
-            solids.disc(place, owner, np.array((0.035, 0.035, 0.04)), along * half, radius, radius, *tyre)
-            solids.disc(place, owner, rim, along * half, radius, 0.6 * radius, *hub)
+            disc(np.array((0.035, 0.035, 0.04)), along * half, radius, radius, *tyre)
+            disc(rim, along * half, radius, 0.6 * radius, *hub)
 
 
 def _van(solids, rng, place, owner, size):
+    box, block, _ = solids.at(place, owner)
     height, width, length = size
     half, side, colour = length / 2, width / 2, _pick(rng, CAR_COLOURS[3:10])
     belt = 0.5 * height
     glass = np.array((0.05, 0.06, 0.07)) * rng.uniform(0.6, 1.8)
-    solids.box(place, owner, colour, (-half, half, -side + 0.02, side - 0.02), (-half, half - 0.1, -side + 0.03, side - 0.03),
-               0.12 * height, belt, PAINT)  # fmt: skip
-    solids.box(place, owner, colour, (-half, half - 0.1 - 0.12 * length, -side + 0.03, side - 0.03),
-               (-half + 0.05, half - 0.1 - 0.25 * length, -side + 0.12, side - 0.12), belt, height, PAINT)  # fmt: skip
+    box(colour, _span(-half, half, side - 0.02), _span(-half, half - 0.1, side - 0.03), 0.12 * height, belt, PAINT)
+    box(
+        colour,
+        _span(-half, half - 0.1 - 0.12 * length, side - 0.03),
+        _span(-half + 0.05, half - 0.1 - 0.25 * length, side - 0.12),
+        belt,
+        height,
+        PAINT,
+    )
     front = half - 0.1 - 0.14 * length
-    solids.box(place, owner, glass, (half - 0.6 * length, front + 0.06, -side + 0.1, side - 0.1),
-               (half - 0.6 * length, front - 0.08 * length, -side + 0.16, side - 0.16), belt + 0.05, 0.85 * height, PAINT)  # fmt: skip
-    solids.box(place, owner, glass, (half - (0.9 if rng.random() < 0.5 else 0.45) * length, front - 0.1, -side + 0.02, side - 0.02),
-               (half - 0.42 * length, front - 0.12 * length, -side + 0.09, side - 0.09), belt + 0.1, 0.85 * height, PAINT)  # fmt: skip
-    solids.block(place, owner, glass, -half - 0.01, -half + 0.3, -side + 0.2, side - 0.2, belt + 0.1, 0.8 * height)
+    box(
+        glass,
+        _span(half - 0.6 * length, front + 0.06, side - 0.1),
+        _span(half - 0.6 * length, front - 0.08 * length, side - 0.16),
+        belt + 0.05,
+        0.85 * height,
+        PAINT,
+    )
+    box(
+        glass,
+        (half - (0.9 if rng.random() < 0.5 else 0.45) * length, front - 0.1, -side + 0.02, side - 0.02),
+        _span(half - 0.42 * length, front - 0.12 * length, side - 0.09),
+        belt + 0.1,
+        0.85 * height,
+        PAINT,
+    )
+    block(glass, -half - 0.01, -half + 0.3, -side + 0.2, side - 0.2, belt + 0.1, 0.8 * height)
     for sign, lamp in ((1, (0.75, 0.76, 0.74)), (-1, (0.4, 0.03, 0.03))):
         for across in (-1, 1):
             face = sorted((sign * (half - 0.3), sign * (half + 0.01)))
             edges = sorted((across * (side - 0.05), across * (side - 0.25)))
-            solids.block(place, owner, np.array(lamp), *face, *edges, 0.32 * height, 0.4 * height)
+            block(np.array(lamp), *face, *edges, 0.32 * height, 0.4 * height)
     _wheels(solids, rng, place, owner, half, side, 0.17 * height)
 
 
 def _truck(solids, rng, place, owner, size):
+    _, block, disc = solids.at(place, owner)
     height, width, length = size
     half, side, colour = length / 2, width / 2, _pick(rng, CAR_COLOURS[6:])
     cab = half - 1.9
     load = _pick(rng, WALLS)
-    solids.block(place, owner, colour, cab, half, -side + 0.05, side - 0.05, 0.4, min(height, 2.7), PAINT)
-    solids.block(place, owner, np.array((0.05, 0.06, 0.07)), cab + 0.5, half + 0.01, -side + 0.15, side - 0.15, 1.5, 2.3, PAINT)
-    solids.block(place, owner, np.array((0.05, 0.06, 0.07)), cab + 0.9, half - 0.2, -side, side, 1.5, 2.2, PAINT)
-    solids.block(place, owner, load, -half, cab - 0.15, -side, side, 0.95, height, WALL if rng.random() < 0.3 else PLAIN)
-    solids.block(place, owner, np.array((0.08, 0.08, 0.08)), -half + 0.1, cab, -side + 0.3, side - 0.3, 0.45, 0.95)
+    block(colour, cab, half, -side + 0.05, side - 0.05, 0.4, min(height, 2.7), PAINT)
+    block(np.array((0.05, 0.06, 0.07)), cab + 0.5, half + 0.01, -side + 0.15, side - 0.15, 1.5, 2.3, PAINT)
+    block(np.array((0.05, 0.06, 0.07)), cab + 0.9, half - 0.2, -side, side, 1.5, 2.2, PAINT)
+    block(load, -half, cab - 0.15, -side, side, 0.95, height, WALL if rng.random() < 0.3 else PLAIN)
+    block(np.array((0.08, 0.08, 0.08)), -half + 0.1, cab, -side + 0.3, side - 0.3, 0.45, 0.95)
     for along in (-0.75, -0.5, 0.75):
         for across in (-1, 1):
-            solids.disc(place, owner, np.array((0.035, 0.035, 0.04)), along * half, 0.5, 0.5,
-                        *sorted((across * side, across * (side - 0.3))))  # fmt: skip
+            disc(
+                np.array((0.035, 0.035, 0.04)), along * half, 0.5, 0.5, *sorted((across * side, across * (side - 0.3)))
+            )
 
 
-def _limb(solids, place, owner, colour, low, high, thickness, across):
-    """A slanted limb from (x, height) `low` to (x, height) `high`."""
-    t, w = thickness / 2, thickness / 2
-    solids.box(place, owner, colour, (low[0] - t, low[0] + t, across - w, across + w),
-               (high[0] - t, high[0] + t, across - w, across + w), low[1], high[1])  # fmt: skip
+def _limb(solids, place, owner, colour, low, high, thickness, across, across_high=None):
+    """A slanted limb from (x, height) `low` to (x, height) `high`, at `across` below and `across_high` above."""
+    box, _, _ = solids.at(place, owner)
+    half, above = thickness / 2, across if across_high is None else across_high
+    box(
+        colour,
+        (low[0] - half, low[0] + half, across - half, across + half),
+        (high[0] - half, high[0] + half, above - half, above + half),
+        low[1],
+        high[1],
+    )
 
 
 def _head(solids, rng, place, owner, x, chin, top, skin):
+    box, block, _ = solids.at(place, owner)
     r = 0.5 * (top - chin)
     hair = _pick(rng, HAIR)
     cover = chin + (top - chin) * rng.uniform(0.5, 0.75)
-    solids.box(place, owner, skin, (x - 0.5 * r, x + 0.7 * r, -0.5 * r, 0.5 * r), (x - 0.75 * r, x + 0.8 * r, -0.7 * r, 0.7 * r), chin, cover)
-    solids.box(place, owner, hair, (x - 0.85 * r, x + 0.8 * r, -0.75 * r, 0.75 * r), (x - 0.5 * r, x + 0.4 * r, -0.45 * r, 0.45 * r), cover, top)
-    solids.block(place, owner, hair, x - 0.88 * r, x + 0.1 * r, -0.72 * r, 0.72 * r, cover - 0.3 * r, cover)
+    box(skin, _span(x - 0.5 * r, x + 0.7 * r, 0.5 * r), _span(x - 0.75 * r, x + 0.8 * r, 0.7 * r), chin, cover)
+    box(hair, _span(x - 0.85 * r, x + 0.8 * r, 0.75 * r), _span(x - 0.5 * r, x + 0.4 * r, 0.45 * r), cover, top)
+    block(hair, x - 0.88 * r, x + 0.1 * r, -0.72 * r, 0.72 * r, cover - 0.3 * r, cover)
 
 
 def _pedestrian(solids, rng, place, owner, size):
+    box, block, _ = solids.at(place, owner)
     height, width, length = size
-    stride = (length / 2 - 0.13) * rng.uniform(0.2, 1.0) if rng.random() < 0.8 else 0.02
+    stride = max(0.02, length / 2 - 0.13) * rng.uniform(0.85, 1.15) if rng.random() < 0.9 else 0.02
     hip, shoulder, chin = 0.47 * height, 0.82 * height, 0.86 * height
     coat, trousers, skin = _pick(rng, CLOTHES), _pick(rng, CLOTHES[:7]), _pick(rng, SKIN)
-    body = min(width / 2 - 0.06, 0.24) - 0.02
+    body, reach = rng.uniform(0.15, 0.19), np.clip(width / 2 - 0.05, 0.22, 0.42)
     for across, way in ((-0.09, 1), (0.09, -1)):
         foot = way * stride
-        solids.box(place, owner, np.array((0.06, 0.05, 0.05)), (foot - 0.09, foot + 0.17, across - 0.05, across + 0.05),
-                   (foot - 0.07, foot + 0.05, across - 0.05, across + 0.05), 0, 0.09)  # fmt: skip
+        box(
+            np.array((0.06, 0.05, 0.05)),
+            (foot - 0.09, foot + 0.17, across - 0.05, across + 0.05),
+            (foot - 0.07, foot + 0.05, across - 0.05, across + 0.05),
+            0,
+            0.09,
+        )
         knee = (foot * 0.45 + 0.05 * (1 - way) / 2 + 0.04, 0.26 * height)
         _limb(solids, place, owner, trousers, (foot, 0.07), knee, 0.12, across)
         _limb(solids, place, owner, trousers, knee, (0.0, hip), 0.16, across)
         hand = (-way * stride * 0.7, 0.46 * height)
         elbow = (-way * stride * 0.3 - 0.03, 0.62 * height)
-        side = np.sign(across) * (body + 0.05)
-        _limb(solids, place, owner, skin if rng.random() < 0.4 else coat, hand, elbow, 0.09, side)
-        _limb(solids, place, owner, coat, elbow, (0.0, shoulder), 0.11, side)
+        out, in_ = np.sign(across) * reach, np.sign(across) * (body + 0.03)
+        _limb(solids, place, owner, skin if rng.random() < 0.4 else coat, hand, elbow, 0.08, out * 0.95, out)
+        _limb(solids, place, owner, coat, elbow, (0.0, shoulder), 0.1, out, in_)
     hem = hip - (0.2 * height * rng.random() if rng.random() < 0.3 else 0.02)
-    solids.box(place, owner, coat, (-0.12, 0.13, -body + 0.03, body - 0.03), (-0.11, 0.12, -body - 0.02, body + 0.02), hem, 0.74 * height)
-    solids.box(place, owner, coat, (-0.11, 0.12, -body - 0.04, body + 0.04), (-0.07, 0.08, -body + 0.08, body - 0.08), 0.74 * height, 0.84 * height)
-    solids.block(place, owner, skin * 0.85, -0.05, 0.06, -0.06, 0.06, 0.83 * height, 0.88 * height)
+    box(coat, _span(-0.12, 0.13, body - 0.01), (-0.11, 0.12, -body, body), hem, 0.74 * height)
+    box(coat, _span(-0.11, 0.12, body + 0.03), _span(-0.07, 0.08, body - 0.06), 0.74 * height, 0.84 * height)
+    block(skin * 0.85, -0.05, 0.06, -0.06, 0.06, 0.83 * height, 0.88 * height)
     _head(solids, rng, place, owner, 0.02, chin, height, skin)
     if rng.random() < 0.3:
-        solids.block(place, owner, _pick(rng, CLOTHES), -0.27, -0.1, -body + 0.04, body - 0.04, 0.55 * height, 0.8 * height)
+        block(_pick(rng, CLOTHES), -0.27, -0.1, -body + 0.04, body - 0.04, 0.55 * height, 0.8 * height)
 
 
 def _ring(solids, place, owner, x, radius, colour):
     """A bicycle wheel: eight short pieces of tyre."""
+    box, block, _ = solids.at(place, owner)
     angle = np.arange(9) * np.pi / 4 + np.pi / 8
     points = np.stack([x + radius * np.cos(angle), radius * (1 + np.sin(angle) / np.cos(np.pi / 8))], axis=-1)
     for first, second in zip(points[:-1], points[1:], strict=True):
@@ -359,12 +429,13 @@ def _ring(solids, place, owner, x, radius, colour):
         if high[1] - low[1] < 0.02:
             x0, x1 = sorted((low[0], high[0]))
             y0 = min(low[1], 2 * radius - 0.05)
-            solids.block(place, owner, colour, x0, x1, -0.022, 0.022, max(0.0, y0), max(0.0, y0) + 0.05)
+            block(colour, x0, x1, -0.022, 0.022, max(0.0, y0), max(0.0, y0) + 0.05)
         else:
-            solids.box(place, owner, colour, (low[0] - t, low[0] + t, -0.022, 0.022), (high[0] - t, high[0] + t, -0.022, 0.022), low[1], high[1])
+            box(colour, _span(low[0] - t, low[0] + t, 0.022), _span(high[0] - t, high[0] + t, 0.022), low[1], high[1])
 
 
 def _cyclist(solids, rng, place, owner, size):
+    box, block, _ = solids.at(place, owner)
     height, width, length = size
     radius = 0.34
     front, back = length / 2 - radius - 0.03, -length / 2 + radius + 0.03
@@ -378,28 +449,60 @@ def _cyclist(solids, rng, place, owner, size):
     _limb(solids, place, owner, frame, crank, (stem[0] + 0.04, stem[1] - 0.2), 0.05, 0)
     _limb(solids, place, owner, frame, crank, saddle, 0.05, 0)
     _limb(solids, place, owner, frame, (saddle[0], saddle[1] - 0.2), (stem[0], stem[1] - 0.15), 0.05, 0)
-    solids.block(place, owner, frame, back, crank[0], -0.02, 0.02, 0.27, 0.33)
-    solids.block(place, owner, tyre, saddle[0] - 0.12, saddle[0] + 0.14, -0.07, 0.07, saddle[1], saddle[1] + 0.06)
+    block(frame, back, crank[0], -0.02, 0.02, 0.27, 0.33)
+    block(tyre, saddle[0] - 0.12, saddle[0] + 0.14, -0.07, 0.07, saddle[1], saddle[1] + 0.06)
     grip = min(width / 2, 0.32)
-    solids.block(place, owner, tyre, stem[0] - 0.05, stem[0], -grip, grip, stem[1] - 0.02, stem[1] + 0.02)
+    block(tyre, stem[0] - 0.05, stem[0], -grip, grip, stem[1] - 0.02, stem[1] + 0.02)
     hip, lean = (saddle[0] + 0.02, saddle[1] + 0.05), rng.uniform(0.12, 0.38)
     shoulder = (hip[0] + lean, 0.83 * height)
-    solids.box(place, owner, coat, (hip[0] - 0.12, hip[0] + 0.13, -0.16, 0.16), (shoulder[0] - 0.1, shoulder[0] + 0.09, -0.21, 0.21),
-               hip[1], shoulder[1])  # fmt: skip
-    solids.block(place, owner, skin, shoulder[0], shoulder[0] + 0.1, -0.05, 0.05, shoulder[1], 0.88 * height)
+    box(
+        coat,
+        _span(hip[0] - 0.12, hip[0] + 0.13, 0.16),
+        _span(shoulder[0] - 0.1, shoulder[0] + 0.09, 0.21),
+        hip[1],
+        shoulder[1],
+    )
+    block(skin, shoulder[0], shoulder[0] + 0.1, -0.05, 0.05, shoulder[1], 0.88 * height)
     _head(solids, rng, place, owner, shoulder[0] + 0.06, 0.865 * height, height, skin)
     turn = rng.uniform(0, 2 * np.pi)
     for sign in (-1, 1):
         pedal = (crank[0] + 0.15 * sign * np.cos(turn), crank[1] + 0.13 * sign * np.sin(turn))
         knee = (hip[0] + 0.36, 0.5 * (hip[1] + pedal[1]) + 0.08)
         _limb(solids, place, owner, trousers, pedal, knee, 0.11, 0.11 * sign)
-        solids.box(place, owner, trousers, (knee[0] - 0.08, knee[0] + 0.05, 0.11 * sign - 0.07, 0.11 * sign + 0.07),
-                   (hip[0] - 0.1, hip[0] + 0.12, 0.11 * sign - 0.08, 0.11 * sign + 0.08), knee[1] - 0.06, hip[1] + 0.02)  # fmt: skip
-        solids.block(place, owner, tyre, pedal[0] - 0.08, pedal[0] + 0.16, 0.11 * sign - 0.05, 0.11 * sign + 0.05, pedal[1] - 0.06, pedal[1] + 0.02)
-        _limb(solids, place, owner, coat, (stem[0] - 0.03, stem[1]), (shoulder[0], shoulder[1] - 0.06), 0.1, (grip - 0.06) * sign)
+        box(
+            trousers,
+            (knee[0] - 0.08, knee[0] + 0.05, 0.11 * sign - 0.07, 0.11 * sign + 0.07),
+            (hip[0] - 0.1, hip[0] + 0.12, 0.11 * sign - 0.08, 0.11 * sign + 0.08),
+            knee[1] - 0.06,
+            hip[1] + 0.02,
+        )
+        block(
+            tyre,
+            pedal[0] - 0.08,
+            pedal[0] + 0.16,
+            0.11 * sign - 0.05,
+            0.11 * sign + 0.05,
+            pedal[1] - 0.06,
+            pedal[1] + 0.02,
+        )
+        _limb(
+            solids,
+            place,
+            owner,
+            coat,
+            (stem[0] - 0.03, stem[1]),
+            (shoulder[0], shoulder[1] - 0.06),
+            0.1,
+            (grip - 0.06) * sign,
+        )
 
 
 BUILDERS = {"Car": _car, "Van": _van, "Truck": _truck, "Pedestrian": _pedestrian, "Cyclist": _cyclist}
+
+
+@functools.cache
+def _spread(name):
+    return np.linalg.cholesky(kitti_statistics()["classes"][name]["dimensions_covariance"]).T
 
 
 def _sample_object(rng, name, heading):
@@ -414,41 +517,32 @@ def _sample_object(rng, name, heading):
     along = np.sign(yaw) * np.pi / 2
     if name != "Pedestrian" and abs(yaw - along) < 0.3:  # traffic follows the road
         yaw = along + heading + rng.normal(0, 0.02 if name == "Car" else 0.06)
-    size = np.clip(rng.standard_normal(3), -2.2, 2.2) @ np.linalg.cholesky(facts["dimensions_covariance"]).T
+    size = np.clip(rng.standard_normal(3), -2.2, 2.2) @ _spread(name)
     size = np.maximum(size + facts["dimensions_mean"], (1.0, 0.4, 0.4))
     return size, x, z, yaw
 
 
-def _footprint(x, z, yaw, length, width, margin=0.0):
-    """(4, 2) corners (x, z) of a rectangle on the ground."""
-    a, b = length / 2 + margin, width / 2 + margin
-    corners = np.array([(a, b), (a, -b), (-a, -b), (-a, b)])
-    cosine, sine = np.cos(yaw), np.sin(yaw)
-    return corners @ np.array([[cosine, -sine], [sine, cosine]]) + (x, z)
-
-
 def _area(x, z, yaw, length, width, margin=0.0):
-    """A rectangle on the ground for :func:`_free`: (x, z, radius, corners)."""
-    radius = 0.5 * math.hypot(length + 2 * margin, width + 2 * margin)
-    return x, z, radius, _footprint(x, z, yaw, length, width, margin)
+    """A rectangle on the ground: (x, z, radius, its four corners (x, z), the directions (x, z) of its two axes)."""
+    a, b = length / 2 + margin, width / 2 + margin
+    cosine, sine = math.cos(yaw), math.sin(yaw)
+    corners = [(x + p * cosine + q * sine, z - p * sine + q * cosine) for p, q in ((a, b), (a, -b), (-a, -b), (-a, b))]
+    return x, z, math.hypot(a, b), corners, ((cosine, -sine), (sine, cosine))
 
 
 def _free(area, taken):
     """Does an area overlap none of those taken? Circles first; where they meet, the rectangles decide."""
-    x, z, radius, corners = area
-    for other_x, other_z, other_radius, other_corners in taken:
-        if math.hypot(x - other_x, z - other_z) < radius + other_radius and _overlap(corners, other_corners):
-            return False
-    return True
+    x, z, radius, *_ = area
+    near = (other for other in taken if math.hypot(x - other[0], z - other[1]) < radius + other[2])
+    return not any(_overlap(area, other) for other in near)
 
 
 def _overlap(first, second):
-    """Do two convex quadrilaterals (4, 2) overlap? Separating axes."""
-    for a, b in ((first, second), (second, first)):
-        edges = a - a[[3, 0, 1, 2]]
-        normals = edges[:, ::-1] * (1, -1)
-        p, q = a @ normals.T, b @ normals.T
-        if ((p.min(axis=0) > q.max(axis=0)) | (q.min(axis=0) > p.max(axis=0))).any():
+    """Do two rectangles overlap? They don't if an axis of one of them separates their corners."""
+    for x, z in (*first[4], *second[4]):
+        p = [x * corner[0] + z * corner[1] for corner in first[3]]
+        q = [x * corner[0] + z * corner[1] for corner in second[3]]
+        if min(p) > max(q) or min(q) > max(p):
             return False
     return True
 
@@ -468,15 +562,27 @@ def _place_objects(rng, street, rows, heading):
         for _ in range(_count(rng, name)):
             for _ in range(12):
                 size, x, z, yaw = _sample_object(rng, name, heading)
-                side = int(x > 0)
-                if name in ("Car", "Van") and rows[side] is not None and rng.random() < 0.6 and abs(np.sin(yaw)) > 0.9:
-                    x = rows[side] + heading * z + rng.normal(0, 0.12)
+                if name in ("Car", "Van") and abs(np.sin(yaw)) > 0.9:
+                    x, z = _join_row(rng, street, rows[int(x > 0)], x, z, size[2])
                 area = _area(x, z, yaw, size[2], size[1], 0.2)
                 if z > 1.5 and _free(area, taken):
                     taken.append(area)
                     _add_object(rng, street, name, size, x, z, yaw)
                     break
     return taken
+
+
+def _join_row(rng, street, row, x, z, length):
+    """Move a car to a row of parked or queueing cars at lateral position `row`, often right behind one of them."""
+    if row is None or rng.random() > 0.75:
+        return x, z
+    heading = street.style["heading"]
+    others = [each for each in street.objects if abs(each.location[0] - row - heading * each.location[2]) < 0.6]
+    if others and rng.random() < 0.6:
+        other = others[rng.integers(len(others))]
+        gap = (length + other.dimensions[2]) / 2 + rng.uniform(0.6, 2.0)
+        z = other.location[2] + (gap if rng.random() < 0.5 else -gap)
+    return row + heading * z + rng.normal(0, 0.12), z
 
 
 def _add_object(rng, street, name, size, x, z, yaw):
@@ -486,20 +592,20 @@ def _add_object(rng, street, name, size, x, z, yaw):
     first_box, first_disc = len(solids.boxes), len(solids.discs)
     BUILDERS[name](solids, rng, place, owner, size)
     boxes, discs = np.array(solids.boxes[first_box:]), np.array(solids.discs[first_disc:]).reshape(-1, 5)
-    low_x = min(boxes[:, [0, 4]].min(), *(discs[:, 0] - discs[:, 2]), 1e9)
-    high_x = max(boxes[:, [1, 5]].max(), *(discs[:, 0] + discs[:, 2]), -1e9)
-    low_z, high_z = min(boxes[:, [2, 6]].min(), *discs[:, 3], 1e9), max(boxes[:, [3, 7]].max(), *discs[:, 4], -1e9)
-    middle_x, middle_z, lift = (low_x + high_x) / 2, (low_z + high_z) / 2, min(boxes[:, 8].min(), *(discs[:, 1] - discs[:, 2]), 1e9)
+    along = np.concatenate([boxes[:, [0, 1, 4, 5]].ravel(), discs[:, 0] - discs[:, 2], discs[:, 0] + discs[:, 2]])
+    across = np.concatenate([boxes[:, [2, 3, 6, 7]].ravel(), discs[:, 3:].ravel()])
+    middle_x, middle_z = (along.min() + along.max()) / 2, (across.min() + across.max()) / 2
+    lift = min([boxes[:, 8].min(), *(discs[:, 1] - discs[:, 2]).tolist()])
     boxes[:, [0, 1, 4, 5]] -= middle_x
     boxes[:, [2, 3, 6, 7]] -= middle_z
     boxes[:, 8:] -= lift
     discs -= (middle_x, lift, 0, middle_z, middle_z)
     solids.boxes[first_box:], solids.discs[first_disc:] = boxes.tolist(), discs.tolist()
-    dimensions = (float(boxes[:, 9].max()), float(high_z - low_z), float(high_x - low_x))
+    dimensions = (float(boxes[:, 9].max()), float(np.ptp(across)), float(np.ptp(along)))
     location = (float(x), float(street.ground_y(z)), float(z))
     yaw = float((yaw + np.pi) % (2 * np.pi) - np.pi)
     street.objects.append(RoadObject(name, (0, 0, 0, 0), dimensions=dimensions, location=location, yaw=yaw))
-    solids.shadows.append((_footprint(x, z, yaw, dimensions[2], dimensions[1]), dimensions[0], 1.0, owner))
+    solids.shadow(x, z, yaw, dimensions[2] / 2, dimensions[1] / 2, 0, dimensions[0], 1.0, owner)
 
 
 def _scenery(rng, street, taken):
@@ -518,16 +624,18 @@ def _scenery(rng, street, taken):
         if rng.random() < 0.4:
             _hedge(rng, street, side, line - side * rng.uniform(0.2, 0.8), taken)
         density = {"houses": 0.35, "mixed": 0.6, "trees": 1.0, "open": 0.25}[kind]
-        for z in np.arange(rng.uniform(4, 14), 90, rng.uniform(6, 11)):
+        for z in np.arange(rng.uniform(4, 14), 90, rng.uniform(7, 13)):
             if rng.random() < density:
                 out = rng.uniform(0.8, 2.0) if kind == "houses" else rng.uniform(1, 9)
                 _tree(rng, street, edge + side * out, z + rng.uniform(-2, 2), taken)
         for z in np.arange(rng.uniform(5, 25), 80, rng.uniform(9, 30)):
             _pole(rng, street, edge + side * rng.uniform(0.3, 1.0), z, side, taken)
-    for x in np.arange(-130, 130, 14):  # a backdrop of woods and houses
-        z, radius = rng.uniform(105, 150), rng.uniform(5, 14)
+    wood, tall = _leaf(rng) * 0.8, rng.uniform(3, 11)
+    for x in np.arange(-130, 131, 20):  # a backdrop of woods
+        z, radius = rng.uniform(110, 145), tall * rng.uniform(0.6, 1.4)
         if rng.random() < style["backdrop"]:
-            street.solids.crown((x, street.ground_y(z) - 0.5 * radius, z), (9, radius, 6), _leaf(rng) * 0.8)
+            centre = (x + rng.uniform(-4, 4), street.ground_y(z) - 0.4 * radius, z)
+            street.solids.crown(centre, (rng.uniform(11, 22), radius, 6), wood * rng.uniform(0.8, 1.2))
 
 
 def _leaf(rng):
@@ -557,12 +665,22 @@ def _building(rng, street, side, line, z, length, height, taken):
     place = solids.place(x, street.ground_y(z + length / 2), z + length / 2, np.pi / 2 + heading)
     wall = _pick(rng, WALLS)
     solids.block(place, -1, wall, -length / 2, length / 2, -depth / 2, depth / 2, -2.0, height, FACADE)
-    solids.block(place, -1, wall * 0.6, -length / 2 - 0.03, length / 2 + 0.03, -depth / 2 - 0.03, depth / 2 + 0.03, -2.0, 0.6)
+    solids.block(
+        place, -1, wall * 0.6, -length / 2 - 0.03, length / 2 + 0.03, -depth / 2 - 0.03, depth / 2 + 0.03, -2.0, 0.6
+    )
     if rng.random() < 0.7:
         tile = np.array((0.36, 0.2, 0.15)) * rng.uniform(0.5, 1.3) + rng.uniform(0, 0.05)
-        solids.box(place, -1, tile, (-length / 2 - 0.3, length / 2 + 0.3, -depth / 2 - 0.5, depth / 2 + 0.5),
-                   (-length / 2 - 0.3, length / 2 + 0.3, -0.2, 0.2), height, height + depth * rng.uniform(0.25, 0.5), WALL)  # fmt: skip
-    solids.shadows.append((area[3], height, 1.0, -1))
+        solids.box(
+            place,
+            -1,
+            tile,
+            (-length / 2 - 0.3, length / 2 + 0.3, -depth / 2 - 0.5, depth / 2 + 0.5),
+            _span(-length / 2 - 0.3, length / 2 + 0.3, 0.2),
+            height,
+            height + depth * rng.uniform(0.25, 0.5),
+            WALL,
+        )
+    solids.shadow(x, z + length / 2, np.pi / 2 + heading, length / 2, depth / 2, 0, height, 1.0)
 
 
 def _hedge(rng, street, side, line, taken):
@@ -575,37 +693,48 @@ def _hedge(rng, street, side, line, taken):
         area = _area(_lateral(street, line, middle), middle, np.pi / 2 + street.style["heading"], length, 0.6, 0.2)
         crossing = street.style["crossing"]
         if _free(area, taken) and not (crossing and z < crossing[1] and z + length > crossing[0]):
-            place = street.solids.place(_lateral(street, line, middle), street.ground_y(middle), middle,
-                                        np.pi / 2 + street.style["heading"])  # fmt: skip
-            street.solids.block(place, -1, colour, -length / 2, length / 2, -0.3, 0.3, -0.5, height, FOLIAGE if green else WALL)
-            street.solids.shadows.append((area[3], height, 0.9, -1))
+            place = street.solids.place(
+                _lateral(street, line, middle), street.ground_y(middle), middle, np.pi / 2 + street.style["heading"]
+            )
+            street.solids.block(
+                place, -1, colour, -length / 2, length / 2, -0.3, 0.3, -0.5, height, FOLIAGE if green else WALL
+            )
+            street.solids.shadow(area[0], middle, np.pi / 2 + street.style["heading"], length / 2, 0.3, 0, height, 0.9)
         z += length + rng.uniform(0.5, 6)
 
 
 def _tree(rng, street, x, z, taken):
     x = _lateral(street, x, z)
     trunk = rng.uniform(0.1, 0.28)
-    if z < 3 or not _free(_area(x, z, 0, 2 * trunk, 2 * trunk, 0.15), taken):
+    if z < 3 or abs(x) > 0.95 * z + 4 or not _free(_area(x, z, 0, 2 * trunk, 2 * trunk, 0.15), taken):
         return
     ground, crown = street.ground_y(z), rng.uniform(1.4, 3.6)
     bare = rng.uniform(1.8, 3.5)
     place = street.solids.place(x, ground, z)
-    street.solids.box(place, -1, np.array((0.16, 0.13, 0.1)) * rng.uniform(0.6, 1.4), (-trunk, trunk, -trunk, trunk),
-                      (-0.6 * trunk, 0.6 * trunk, -0.6 * trunk, 0.6 * trunk), -0.3, bare + 0.7 * crown, WALL)  # fmt: skip
+    street.solids.box(
+        place,
+        -1,
+        np.array((0.16, 0.13, 0.1)) * rng.uniform(0.6, 1.4),
+        (-trunk, trunk, -trunk, trunk),
+        (-0.6 * trunk, 0.6 * trunk, -0.6 * trunk, 0.6 * trunk),
+        -0.3,
+        bare + 0.7 * crown,
+        WALL,
+    )
     colour = _leaf(rng)
-    for _ in range(3):
-        dx, dz = rng.normal(0, 0.45 * crown, 2)
-        radii = crown * rng.uniform(0.55, 1.0, 3)
-        street.solids.crown((x + dx, ground - bare - crown * rng.uniform(0.7, 1.4), z + dz), radii, colour * rng.uniform(0.8, 1.2))
-    angle = np.arange(8) * np.pi / 4
-    disc = np.stack([x + crown * 0.9 * np.cos(angle), z + crown * 0.9 * np.sin(angle)], axis=-1)
-    street.solids.shadows.append((disc, (bare, bare + 1.6 * crown), 0.85, -1))
+    for _ in range(3 if z < 25 else 2 if z < 50 else 1):
+        dx, dz = rng.normal(0, 0.45 * crown, 2) if z < 50 else (0, 0)
+        radii = (crown * rng.uniform(0.55, 1.0, 3)).tolist()
+        street.solids.crown(
+            (x + dx, ground - bare - crown * rng.uniform(0.7, 1.4), z + dz), radii, colour * rng.uniform(0.8, 1.2)
+        )
+    street.solids.shadow(x, z, 0, 0.9 * crown, 0.9 * crown, bare, bare + 1.6 * crown, 0.85, is_round=1)
     taken.append(_area(x, z, 0, 2 * trunk, 2 * trunk, 0.1))
 
 
 def _pole(rng, street, x, z, side, taken):
     x, width = _lateral(street, x, z), rng.uniform(0.04, 0.1)
-    if not _free(_area(x, z, 0, 2 * width, 2 * width, 0.1), taken):
+    if abs(x) > 0.95 * z + 2 or not _free(_area(x, z, 0, 2 * width, 2 * width, 0.1), taken):
         return
     place = street.solids.place(x, street.ground_y(z), z, street.style["heading"])
     colour = np.array((0.35, 0.36, 0.37)) * rng.uniform(0.4, 1.6)
@@ -636,7 +765,7 @@ def lay_out(seed):
     projection = np.array([[focal, 0, center[0], 0], [0, focal, center[1], 0], [0, 0, 1.0, 0]])
     ground = (float(np.clip(rng.normal(1.667, 0.05), 1.5, 1.85)), float(np.clip(rng.normal(0.001, 0.007), -0.02, 0.02)))
     street = Street(projection, ground, [], Solids(), _style(rng))
-    rows = [-rng.uniform(2.6, 5.5) if rng.random() < 0.6 else None, rng.uniform(2.4, 4.5) if rng.random() < 0.6 else None]
+    rows = [side * rng.uniform(2.5, 5) if rng.random() < 0.75 else None for side in (-1, 1)]
     taken = _place_objects(rng, street, rows, street.style["heading"])
     _scenery(rng, street, list(taken))
     return street
@@ -644,30 +773,32 @@ def lay_out(seed):
 
 def _style(rng):
     sun_height, sun_way = np.deg2rad(rng.uniform(18, 65)), rng.uniform(0, 2 * np.pi)
+    level = np.cos(sun_height)
+    sun = np.array([level * np.cos(sun_way), -np.sin(sun_height), level * np.sin(sun_way)])
     dusk, overcast = rng.random() < 0.07, rng.random() < 0.3
     crossing = rng.uniform(12, 50) if rng.random() < 0.35 else None
+    # fmt: off
     return {
         "heading": rng.normal(0, 0.03), "curvature": rng.normal(0, 0.0012),
-        "edges": (-rng.uniform(4.5, 9.5), rng.uniform(2.6, 6.0)),
-        "middle": -rng.uniform(1.4, 2.2), "marked": rng.random() < 0.6, "dash": rng.uniform(4, 12), "edge_line": rng.random() < 0.35,
-        "crossing": (crossing, crossing + rng.uniform(6, 10)) if crossing else None,
-        "walk": rng.uniform(1.5, 3.5), "walk_colour": np.array((0.42, 0.41, 0.4)) * rng.uniform(0.6, 1.3),
-        "walk_kind": rng.integers(3), "verge": rng.integers(3), "grass": np.array((0.2, 0.26, 0.1)) * rng.uniform(0.6, 1.4),
-        "asphalt": np.array((0.3, 0.3, 0.305)) * rng.uniform(0.6, 1.35),
-        "sun": np.array([np.cos(sun_height) * np.cos(sun_way), -np.sin(sun_height), np.cos(sun_height) * np.sin(sun_way)]),
-        "sun_strength": rng.uniform(0.02, 0.15) if overcast or dusk else rng.uniform(0.5, 1.1),
-        "ambient": (rng.uniform(0.3, 0.45) if dusk else rng.uniform(0.6, 0.95)) if overcast or dusk else rng.uniform(0.25, 0.5),
-        "sky_top": np.array((0.28, 0.48, 0.8)) * rng.uniform(0.7, 1.2) if not overcast else np.array((0.75, 0.78, 0.82)),
+        "edges": (-rng.uniform(4.5, 9.5), rng.uniform(2.6, 6.0)), "middle": -rng.uniform(1.4, 2.2),
+        "marked": rng.random() < 0.6, "dash": rng.uniform(4, 12), "edge_line": rng.random() < 0.35,
+        "crossing": (crossing, crossing + rng.uniform(6, 10)) if crossing else None, "walk": rng.uniform(1.5, 3.5),
+        "walk_colour": np.array((0.42, 0.41, 0.4)) * rng.uniform(0.6, 1.3), "walk_kind": rng.integers(3),
+        "verge": (0, 0, 1, 2)[rng.integers(4)], "grass": np.array((0.21, 0.25, 0.11)) * rng.uniform(0.6, 1.4),
+        "asphalt": np.array((0.34, 0.34, 0.345)) * rng.uniform(0.65, 1.3),
+        "sun": sun,
+        "sun_strength": rng.uniform(0.02, 0.15) if overcast or dusk else rng.uniform(0.6, 1.2),
+        "ambient": rng.uniform(*((0.3, 0.45) if dusk else (0.6, 0.95) if overcast else (0.3, 0.55))),
+        "sky_top": np.array((0.75, 0.78, 0.82) if overcast else (0.28, 0.48, 0.8)) * rng.uniform(0.8, 1.15),
         "sky_low": np.array((0.85, 0.9, 0.95)) * (0.6 if dusk else 1.0), "cloud": rng.uniform(0, 1.0), "dusk": dusk,
-        "haze": rng.uniform(150, 1200), "exposure": rng.uniform(0.75, 1.35), "contrast": rng.uniform(0.9, 1.35),
-        "balance": 1 + rng.normal(0, 0.04, 3), "noise": rng.uniform(1.0, 4.0), "blur": rng.uniform(0.25, 0.6),
-        "backdrop": rng.uniform(0.2, 1.0), "salt": int(rng.integers(1 << 30)), "tree_shadows": rng.random() < 0.8,
-    }  # fmt: skip
+        "haze": rng.uniform(150, 1200), "exposure": rng.uniform(0.36, 0.52) * (0.7 if dusk else 1.0),
+        "contrast": rng.uniform(0.85, 1.2), "balance": 1 + rng.normal(0, 0.025, 3), "noise": rng.uniform(0.5, 2.2),
+        "blur": rng.uniform(0.0, 0.12), "backdrop": 1 - 0.8 * rng.random() ** 2, "salt": int(rng.integers(1 << 30)),
+    }
+    # fmt: on
 
 
 # --- casting rays ----------------------------------------------------------------------------------------------------
-
-_SIDES = np.array([(0, 1, 1, 0), (1, 2, 2, 1), (2, 3, 3, 2), (3, 0, 0, 3)])
 
 
 def _world(points, places):
@@ -700,10 +831,13 @@ def _planes(vertices):
     """(n, 2, k, 3) vertices to (n, k + 2, 3) outward unit normals and (n, k + 2) offsets of the faces."""
     low, high = vertices[:, 0], vertices[:, 1]
     low_next, high_next = np.roll(low, -1, axis=1), np.roll(high, -1, axis=1)
-    side = np.cross(high_next - low, high - low_next)
+    side = _cross(high_next - low, high - low_next)
     point = (low + low_next + high + high_next) / 4
     half = vertices.shape[2] // 2
-    caps = np.stack([np.cross(ring[:, half] - ring[:, 0], ring[:, half + half // 2] - ring[:, half // 2]) for ring in (low, high)], axis=1)
+    caps = np.stack(
+        [_cross(ring[:, half] - ring[:, 0], ring[:, half + half // 2] - ring[:, half // 2]) for ring in (low, high)],
+        axis=1,
+    )
     normals = np.concatenate([side, caps], axis=1)
     points = np.concatenate([point, vertices.mean(axis=2)], axis=1)
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
@@ -712,12 +846,21 @@ def _planes(vertices):
     return normals, (normals * points).sum(axis=-1)
 
 
+def _cross(a, b):
+    """The cross product over the last axis; `np.cross` takes several times as long for a few hundred rows."""
+    ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
+    bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+
+
 def _extents(vertices, camera):
     """(n, 2, k, 3) vertices to (n, 4): left, top, right, bottom of the projection of what lies in front of NEAR."""
     low, high, turn = vertices[:, 0], vertices[:, 1], np.roll(np.arange(vertices.shape[2]), -1)
     first = np.stack([low, high, low], axis=1)  # the three edges that begin at a corner: along each ring, and up
     second = np.stack([low[:, turn], high[:, turn], high], axis=1)
-    share = (NEAR - first[..., 2]) / np.where(np.abs(second[..., 2] - first[..., 2]) < 1e-9, 1e-9, second[..., 2] - first[..., 2])
+    share = (NEAR - first[..., 2]) / np.where(
+        np.abs(second[..., 2] - first[..., 2]) < 1e-9, 1e-9, second[..., 2] - first[..., 2]
+    )
     cut = first + np.clip(share, 0, 1)[..., None] * (second - first)
     crossing = (first[..., 2] < NEAR) != (second[..., 2] < NEAR)
     points = np.concatenate([vertices, cut], axis=1)
@@ -747,345 +890,472 @@ class _Scene:
 
 
 def _prepare(street, camera):
-    solids = street.solids
-    places = np.array(solids.places).reshape(-1, 4)
-    parts, surfaces = [], []
-    start = 2
-    for rows, facts, build in ((solids.boxes, solids.box_facts, _box_vertices), (solids.discs, solids.disc_facts, _disc_vertices)):
-        if not rows:
-            continue
-        place, owner, material = (np.array([fact[i] for fact in facts]) for i in range(3))
-        colour = np.array([fact[3] for fact in facts])
-        vertices = _world(build(np.array(rows, dtype=np.float64)), places[place])
-        normals, offsets = _planes(vertices)
-        offsets = np.where(np.abs(offsets) < 1e-6, 1e-6, offsets)
-        order = np.argsort(offsets > 0, axis=1, kind="stable")
-        normals = np.take_along_axis(normals, order[..., None], axis=1)
-        offsets = np.take_along_axis(offsets, order, axis=1)
-        count = normals.shape[1]
-        parts.append((_extents(vertices, camera), owner, start + count * np.arange(len(rows)), (offsets < 0).sum(axis=1), np.full(len(rows), count)))
-        surfaces.append((normals.reshape(-1, 3), offsets.reshape(-1), np.repeat(colour, count, axis=0), np.repeat(material, count), np.repeat(owner, count)))
-        start += count * len(rows)
-    if solids.crowns:
-        crowns = np.array(solids.crowns)
-        corners = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
-        boxes = (crowns[:, None, :3] + corners * crowns[:, None, 3:]).reshape(-1, 2, 4, 3)
-        n = len(crowns)
-        parts.append((_extents(boxes, camera), np.full(n, -1), start + np.arange(n), np.zeros(n, int), np.ones(n, int)))
-        colour = np.array([fact[3] for fact in solids.crown_facts])
-        surfaces.append((np.zeros((n, 3)), np.ones(n), colour, np.full(n, FOLIAGE), np.full(n, -1)))
-    extents, owners, first, entries, counts = (np.concatenate(each) for each in zip(*parts, strict=True))
-    normals, offsets, colours, materials, surface_owner = (np.concatenate(each) for each in zip(*surfaces, strict=True))
-    pad = np.zeros((2, 3))
-    normals = np.concatenate([pad, normals])
-    slopes = np.concatenate([pad, normals[2:] / offsets[:, None]])
-    none = np.full(2, -1)
-    return _Scene(extents, owners, first, entries, counts, slopes.astype(np.float32), normals, np.concatenate([pad, colours]),
-                  np.concatenate([none, materials]), np.concatenate([none, surface_owner]))  # fmt: skip
+    """Planes and extents of everything in the street, as a `_Scene`. Boxes come first, then discs, then crowns."""
+    solids, tables, start = street.solids, [], 2
+    places = np.array(solids.places, dtype=np.float64).reshape(-1, 4)
+    for rows, facts, build in (
+        (solids.boxes, solids.box_facts, _box_vertices),
+        (solids.discs, solids.disc_facts, _disc_vertices),
+        (solids.crowns, solids.crown_facts, None),
+    ):
+        if rows:
+            place, owner, material, colour = (np.array(each) for each in zip(*facts, strict=True))
+            rows = np.array(rows, dtype=np.float64)
+            vertices = _world(build(rows), places[place]) if build else _crown_corners(rows)
+            normals, offsets = _planes(vertices) if build else (np.zeros((len(rows), 1, 3)), np.ones((len(rows), 1)))
+            tables.append(_table(_extents(vertices, camera), owner, material, colour, normals, offsets, start))
+            start += offsets.size
+    if not tables:  # nothing but ground and sky
+        tables.append(
+            _table(np.zeros((0, 4)), *np.zeros((2, 0), dtype=np.int64), *np.zeros((2, 0, 1, 3)), np.zeros((0, 1)), 2)
+        )
+    parts, surfaces = (
+        [np.concatenate(each) for each in zip(*group, strict=True)] for group in zip(*tables, strict=True)
+    )
+    sky_and_ground = np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((2, 3)), np.full(2, -1), np.full(2, -1)
+    slopes, *others = (np.concatenate(pair) for pair in zip(sky_and_ground, surfaces, strict=True))
+    normals, colours, materials, surface_owner = others
+    return _Scene(*parts, slopes.astype(np.float32), normals, colours, materials.astype(np.int8), surface_owner)
+
+
+def _table(extents, owner, material, colour, normals, offsets, start):
+    """What `_Scene` needs of n parts of k planes each: columns per part and columns per plane, entry planes first."""
+    count = offsets.shape[1]
+    offsets = np.where(np.abs(offsets) < 1e-6, 1e-6, offsets)  # the camera is in no plane
+    order = np.argsort(offsets > 0, axis=1, kind="stable")
+    normals = np.take_along_axis(normals, order[..., None], axis=1).reshape(-1, 3)
+    slopes = normals / np.take_along_axis(offsets, order, axis=1).reshape(-1, 1)
+    first = start + count * np.arange(len(owner))
+    parts = extents, owner, first, (offsets < 0).sum(axis=1), np.full(len(owner), count)
+    repeated = (np.repeat(each, count, axis=0) for each in (colour.reshape(-1, 3), material, owner))
+    return parts, (slopes, normals, *repeated)
+
+
+def _crown_corners(rows):
+    """(n, 6) crowns to (n, 2, 4, 3) corners of the boxes round them."""
+    signs = np.array([[(i, j, k) for j in (-1, 1) for k in (-1, 1)] for i in (-1, 1)])
+    return rows[:, None, None, :3] + signs * rows[:, None, None, 3:]
 
 
 def _cast(street, scene, camera):
-    """Inverse depth, surface index, and for every object its number of pixels with nothing in front."""
+    """Cast one ray per pixel at everything.
+
+    Returns:
+        Inverse depth, surface index, (objects,) pixels that each object would cover if nothing stood before it, and the
+        ways of the rays: x / z per column, y / z per row.
+    """
     height, width = camera.height, camera.width
     x = ((np.arange(width) - camera.center[0]) / camera.focal_length[0]).astype(np.float32)
     y = ((np.arange(height) - camera.center[1]) / camera.focal_length[1]).astype(np.float32)
     ground = np.maximum(0, (y - street.ground[1]) / street.ground[0]).astype(np.float32)
     inverse = np.repeat(ground[:, None], width, axis=1)
     surface = np.repeat(np.where(ground > 0, GROUND, SKY).astype(np.int32)[:, None], width, axis=1)
-    left, top = np.maximum(0, np.ceil(scene.extents[:, :2])).T.astype(np.float64)
-    right, bottom = np.minimum((width - 1, height - 1), np.floor(scene.extents[:, 2:])).T
-    alone = {}
-    for part in np.flatnonzero((left <= right) & (top <= bottom)):
-        rows, columns = slice(int(top[part]), int(bottom[part]) + 1), slice(int(left[part]), int(right[part]) + 1)
-        first, count, entries = scene.first[part], scene.counts[part], scene.entries[part]
-        if count == 1:
-            crown = street.solids.crowns[first - scene.first[-1] - 1]  # crowns come last
-            _cast_crown(crown, x[columns], y[rows], inverse[rows, columns], surface[rows, columns], first, street.style["salt"])
-            continue
-        if entries == 0:
-            continue
-        slopes = scene.slopes[first : first + count]
-        depths = (slopes[:, 1:2] * y[rows] + slopes[:, 2:3])[:, :, None] + (slopes[:, 0:1] * x[columns])[:, None, :]
-        entry = depths[0] if entries == 1 else depths[:entries].min(axis=0)
-        hit = (entry >= depths[entries:].max(axis=0)) & (entry > 0)
-        owner = scene.owners[part]
-        if owner >= 0:
-            alone.setdefault(owner, []).append((rows, columns, hit.copy()))
-        view, index = inverse[rows, columns], surface[rows, columns]
-        hit &= entry > view
-        np.copyto(view, entry, where=hit)
-        np.copyto(index, first, where=hit)
-        for other in range(1, entries):
-            np.copyto(index, first + other, where=hit & (depths[other] == entry))
-    return inverse, surface, alone, x, y
+    low = np.maximum(0, np.ceil(scene.extents[:, :2]))
+    high = np.minimum((width, height), np.floor(scene.extents[:, 2:]) + 1)
+    high = np.where(np.isfinite(high), high, 0)
+    size = np.where(np.isfinite(low), high - low, 0)
+    seen = (size > 0).all(axis=1)
+    small = seen & (size.prod(axis=1) <= SMALL_PART) & (scene.entries > 0)
+    covers = []
+    windows = np.concatenate([low, high], axis=1)[seen & ~small].astype(np.int64).tolist()
+    for part, window in zip(np.flatnonzero(seen & ~small), windows, strict=True):
+        _cast_part(street, scene, part, window, x, y, inverse, surface, covers)
+    parts = np.flatnonzero(small)
+    _cast_small_parts(
+        scene, parts, low[parts].astype(np.int64), size[parts].astype(np.int64), x, y, inverse, surface, covers
+    )
+    covered = np.zeros(len(street.objects) * inverse.size, dtype=bool)
+    covered[np.concatenate([np.zeros(0, np.int64), *covers])] = True  # a place per object and pixel
+    return inverse, surface, covered.reshape(-1, inverse.size).sum(axis=1), x, y
+
+
+def _cast_part(street, scene, part, window, x, y, inverse, surface, covers):
+    """Cast the rays of a window (left, top, right, bottom) at one part."""
+    left, top, right, bottom = window
+    first, entries = scene.first[part], scene.entries[part]
+    columns, rows = x[left:right], y[top:bottom]
+    view, index = inverse[top:bottom, left:right], surface[top:bottom, left:right]
+    crown = part - len(scene.first) + len(street.solids.crowns)  # crowns are the last parts
+    if crown >= 0:
+        _cast_crown(street.solids.crowns[crown], columns, rows, view, index, int(first), street.style["salt"])
+        return
+    if entries == 0:
+        return
+    slopes = scene.slopes[first : first + scene.counts[part]]
+    depths = (slopes[:, 1:2] * rows + slopes[:, 2:3])[:, :, None] + (slopes[:, 0:1] * columns)[:, None, :]
+    entry = depths[0] if entries == 1 else np.minimum.reduce(depths[:entries])
+    hit = (entry >= np.maximum.reduce(depths[entries:])) & (entry > 0)
+    owner = scene.owners[part]
+    if owner >= 0:
+        v, u = hit.nonzero()
+        covers.append(owner * inverse.size + (v + top) * inverse.shape[1] + u + left)
+    hit &= entry > view
+    np.copyto(view, entry, where=hit)
+    np.copyto(index, first, where=hit)
+    for other in range(1, entries):
+        np.copyto(index, first + other, where=hit & (depths[other] == entry))
+
+
+def _cast_small_parts(scene, parts, low, size, x, y, inverse, surface, covers):
+    """The same for many parts of few pixels at once: one row per pair of part and pixel."""
+    if not len(parts):
+        return
+    pixels = size.prod(axis=1)
+    pair = np.repeat(np.arange(len(parts)), pixels)
+    offset = np.arange(len(pair)) - np.repeat(np.cumsum(pixels) - pixels, pixels)
+    u, v = low[pair, 0] + offset % size[pair, 0], low[pair, 1] + offset // size[pair, 0]
+    plane = np.arange(scene.counts[parts].max())
+    face = scene.first[parts][:, None] + np.minimum(
+        plane, scene.counts[parts][:, None] - 1
+    )  # repeats the last exit plane
+    is_entry = (plane < scene.entries[parts][:, None])[pair]
+    slopes = scene.slopes[face][pair]
+    depths = slopes[..., 0] * x[u][:, None] + (slopes[..., 1] * y[v][:, None] + slopes[..., 2])
+    entries = np.where(is_entry, depths, np.float32(np.inf))
+    which = entries.argmin(axis=1)
+    entry = entries[np.arange(len(pair)), which]
+    hit = (entry >= np.where(is_entry, np.float32(-np.inf), depths).max(axis=1)) & (entry > 0)
+    pair, entry, pixel, which = pair[hit], entry[hit], (v * inverse.shape[1] + u)[hit], which[hit]
+    owner = scene.owners[parts][pair]
+    covers.append((owner * inverse.size + pixel)[owner >= 0])
+    flat, flat_surface = inverse.reshape(-1), surface.reshape(-1)
+    np.maximum.at(flat, pixel, entry)
+    front = (flat[pixel] == entry) & (entry > 0)
+    flat_surface[pixel[front]] = face[pair[front], which[front]]
 
 
 def _cast_crown(crown, x, y, view, index, surface, salt):
     """A round crown with a ragged edge: rays that graze it pass with a chance that depends on the place."""
-    centre, radii = np.array(crown[:3]), np.array(crown[3:])
-    c = centre / radii
-    a = c @ c - 1
-    if a <= 0:
+    centre_x, centre_y, centre_z, *radii = crown
+    cx, cy, cz = centre_x / radii[0], centre_y / radii[1], centre_z / radii[2]
+    a = cx * cx + cy * cy + cz * cz - 1
+    if a <= 0 or centre_z < radii[2] or view.min() > 1 / max(centre_z - radii[2], 1e-3):
         return
-    direction = ((y / radii[1]) ** 2 + 1 / radii[2] ** 2)[:, None] + ((x / radii[0]) ** 2)[None]
-    b = (c[1] * y / radii[1] + c[2] / radii[2])[:, None] + (c[0] * x / radii[0])[None]
+    direction = (y * y * radii[1] ** -2 + radii[2] ** -2)[:, None] + x * x * radii[0] ** -2
+    b = (y * (cy / radii[1]) + cz / radii[2])[:, None] + x * (cx / radii[0])
     discriminant = b * b - a * direction
-    grain = 3.0 / min(1.5, radii[0])
-    columns, rows = np.floor(x * centre[2] * grain).astype(np.int64), np.floor(y * centre[2] * grain).astype(np.int64)
-    ragged = _hash(columns[None], rows[:, None], salt + surface)
+    grain = 8 * centre_z / min(1.5, radii[0])
+    shift = salt + 31 * surface
+    ragged = _noise_tile()[((_lattice(y * grain) + shift) & 127)[:, None], (_lattice(x * grain) + shift // 128) & 127]
     hit = discriminant > direction * (0.55 * ragged)
-    entry = ((b + np.sqrt(np.maximum(discriminant, 0))) / a).astype(np.float32)
+    entry = (b + np.sqrt(np.maximum(discriminant, 0))) * (1 / a)
     hit &= entry > view
     np.copyto(view, entry, where=hit)
     np.copyto(index, surface, where=hit)
 
 
 def _hash(a, b, c):
-    """Noise in [0, 1) for integer lattice points."""
-    value = (a * 374761393 + b * 668265263 + c * 2147483629) & 0xFFFFFFFF
-    value = ((value ^ (value >> 13)) * 1274126177) & 0xFFFFFFFF
-    return (((value ^ (value >> 16)) & 0xFFFF) * (1 / 65536)).astype(np.float32)
+    """Noise in [0, 1) for points (a, b, c) of the integer lattice: arrays of int32, c may be an int."""
+    value = a.view(np.uint32) * np.uint32(374761393) + b.view(np.uint32) * np.uint32(668265263)
+    value += (
+        c.view(np.uint32) * np.uint32(2147483629)
+        if isinstance(c, np.ndarray)
+        else np.uint32(c * 2147483629 & 0xFFFFFFFF)
+    )
+    value ^= value >> np.uint32(13)
+    value *= np.uint32(1274126177)
+    value ^= value >> np.uint32(16)
+    return (value & np.uint32(0xFFFF)).astype(np.float32) * np.float32(1 / 65536)
+
+
+@functools.cache
+def _noise_tile():
+    """(128, 128) noise: a look-up is several times faster than :func:`_hash`, where a period of 128 does no harm."""
+    across = np.arange(128, dtype=np.int32)
+    return _hash(across[:, None] + np.zeros_like(across), across, 3)
+
+
+def _tiled(a, b, shift):
+    """Noise in [0, 1) for points (a, b) of the integer lattice, with period 128."""
+    return _noise_tile().reshape(-1).take(((a + shift) & 127) << 7 | (b + (shift >> 7)) & 127)
+
+
+def _lattice(values):
+    return np.floor(values).astype(np.int32)
 
 
 # --- shading ---------------------------------------------------------------------------------------------------------
 
 
-def _hull_edges(points):
-    """Half planes (n, 3): a x + b z <= c inside the convex hull of points (n, 2)."""
-    points = points[np.lexsort((points[:, 1], points[:, 0]))]
-    chain = []
-    for ordered in (points, points[::-1]):
-        half = []
-        for p in ordered:
-            while len(half) > 1 and _turn(half[-2], half[-1], p) <= 0:
-                half.pop()
-            half.append(p)
-        chain += half[:-1]
-    ring = np.array(chain)
-    edge = np.roll(ring, -1, axis=0) - ring
-    normal = np.stack([edge[:, 1], -edge[:, 0]], axis=-1)
-    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
-    return np.concatenate([normal, (normal * ring).sum(axis=-1, keepdims=True)], axis=-1)
+def _outlines(rows, sun, casting):
+    """Outlines on the ground of rows (n, 10) of `Solids.shadows`, carried along the sunlight if `casting`.
+
+    The outline of a convex area that is carried along a vector: its own sides, each pushed out as far as the vector
+    goes, and two sides along the vector (a Minkowski sum).
+
+    Returns:
+        ``(sides, bounds)``: (n, 10, 3) half planes, a x + b z <= c inside; (n, 4) nearest and farthest z, and smallest
+        and largest x / z.
+    """
+    x, z, yaw, half_length, half_width, low, high, _, _, is_round = (rows[:, i : i + 1] for i in range(10))
+    reach = -np.array((sun[0], sun[2])) / max(-sun[1], 0.1) * casting
+    start, way = reach * low, reach * (high - low)
+    end = np.arctan2(reach[0], reach[1]) + np.array([0, np.pi])  # of the sides along the sunlight
+    turn = np.concatenate([yaw - np.arange(8) * np.pi / 4, np.broadcast_to(end, (len(rows), 2))], axis=1)
+    normal = np.stack([np.cos(turn), -np.sin(turn)], axis=-1)
+    axis = np.stack([np.cos(yaw), -np.sin(yaw)], axis=-1), np.stack([np.sin(yaw), np.cos(yaw)], axis=-1)
+    across, along = (np.abs((normal * each).sum(axis=-1)) for each in (axis[1], axis[0]))
+    support = np.where(is_round > 0, half_length, along * half_length + across * half_width)
+    centre = np.concatenate([x, z], axis=1)[:, None]
+    push = np.maximum(0, (normal * way[:, None]).sum(axis=-1))
+    sides = np.concatenate(
+        [normal, ((normal * (centre + start[:, None])).sum(axis=-1) + support + push)[..., None]], axis=-1
+    )
+    corners = [
+        centre[:, 0] + carried + a * half_length * axis[0][:, 0] + b * half_width * axis[1][:, 0]
+        for carried in (start, start + way)
+        for a in (-1, 1)
+        for b in (-1, 1)
+    ]
+    corners = np.stack(corners, axis=1)
+    ways = corners[..., 0] / np.maximum(corners[..., 1], 1e-3)
+    behind = corners[..., 1].min(axis=1) < 0.5
+    bounds = [
+        corners[..., 1].min(axis=1),
+        corners[..., 1].max(axis=1),
+        np.where(behind, -9, ways.min(axis=1)),
+        np.where(behind, 9, ways.max(axis=1)),
+    ]
+    return sides, np.stack(bounds, axis=-1)
 
 
-def _turn(a, b, c):
-    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+def _ground_light(street, x, s):
+    """The light on the ground, where its inverse depth is s (rows,).
 
-
-def _ground_light(street, x, s, horizon):
-    """(rows, columns) share of sunlight, and of ambient light, that reaches the ground below the horizon; objects in shade."""
-    style = street.style
-    sun = style["sun"]
-    reach = -np.array((sun[0], sun[2])) / max(-sun[1], 0.1)
-    light = np.ones((len(s), len(x)), dtype=np.float32)
-    contact = np.ones_like(light)
+    Returns (rows, columns) shares of the sunlight and of all light that arrive, and which objects stand in the shade
+    of the scenery.
+    """
+    light, contact = np.ones((2, len(s), len(x)), dtype=np.float32)
     shaded = np.zeros(len(street.objects), dtype=bool)
-    places = np.array([(each.location[0], each.location[2]) for each in street.objects]).reshape(-1, 2)
-    depth = 1 / np.maximum(s, 1e-4)
-    for footprint, height, strength, owner in street.solids.shadows:
-        low, high = height if isinstance(height, tuple) else (0.0, height)
-        edges = _hull_edges(np.concatenate([footprint + reach * low, footprint + reach * high]))
-        _darken(light, edges, x, s, depth, strength)
-        if owner >= 0:
-            _darken(contact, _hull_edges(footprint), x, s, depth, 0.75, grow=0.15)
-        elif len(places):
-            shaded |= (places @ edges[:, :2].T <= edges[:, 2]).all(axis=1)
+    rows = np.array(street.solids.shadows).reshape(-1, 10)
+    rows = rows[rows[:, 1] - rows[:, 3] < 60]
+    standing = rows[rows[:, 8] >= 0]
+    sides, bounds = _outlines(standing, street.style["sun"], 0)
+    for i, row in enumerate(standing):
+        _darken(contact, sides[i, :8:2], bounds[i], x, s, 0.7 if row[3] + row[4] > 1.5 else 0.3)
+    if street.style["sun_strength"] > 0.2:
+        sides, bounds = _outlines(rows, street.style["sun"], 1)
+        for i, row in enumerate(rows):
+            _darken(light, sides[i] if row[9] else sides[i, [0, 2, 4, 6, 8, 9]], bounds[i], x, s, row[7])
+        scenery = sides[rows[:, 8] < 0]
+        places = np.array([(each.location[0], each.location[2], -1) for each in street.objects]).reshape(-1, 3)
+        shaded = ((scenery[:, None] * places[None, :, None]).sum(axis=-1) <= 0).all(axis=-1).any(axis=0)
     return light, contact, shaded
 
 
-def _darken(light, edges, x, s, depth, strength, grow=0.0):
-    """Multiply the ground inside a convex outline by 1 - strength. In inverse depth s: a x + b <= c s, per column and row."""
-    a, b, c = edges.T
-    inside_z = _depth_range(edges)
-    rows = np.flatnonzero((depth >= inside_z[0] - grow) & (depth <= inside_z[1] + grow))
-    if not len(rows):
+def _darken(light, sides, bounds, x, s, strength):
+    """Take `strength` of the light from the ground inside an outline: a x + b <= c s in inverse depth s."""
+    nearest, farthest, left, right = bounds
+    if farthest <= 0.5 or nearest >= 200:
         return
-    rows = slice(rows[0], rows[-1] + 1)
-    margin = (a[:, None] * x)[:, None, :] + (b[:, None] - (c[:, None] + grow) * s[rows])[:, :, None]
-    light[rows][(margin <= 0).all(axis=0)] *= 1 - strength
-
-
-def _depth_range(edges):
-    """Nearest and farthest depth of a convex outline given by half planes: from the meeting points of its neighbours."""
-    a, b, c = edges.T
-    a2, b2, c2 = np.roll(edges, -1, axis=0).T
-    det = a * b2 - a2 * b
-    z = (a * c2 - a2 * c)[np.abs(det) > 1e-9] / det[np.abs(det) > 1e-9]
-    return (z.min(), z.max()) if len(z) else (0.0, 0.0)
+    first, last = s.searchsorted(1 / farthest), s.searchsorted(1 / max(nearest, 1e-3), side="right")
+    left, right = x.searchsorted(left), x.searchsorted(right, side="right")
+    if first >= last or left >= right:
+        return
+    a, b, c = sides.T.astype(np.float32)
+    margin = (a[:, None] * x[left:right])[:, None, :] + (b[:, None] - c[:, None] * s[first:last])[:, :, None]
+    light[first:last, left:right] *= np.where(np.maximum.reduce(margin) <= 0, np.float32(1 - strength), np.float32(1))
 
 
 def _shade(street, scene, inverse, surface, x, y):
     """(height, width, 3) float32 colours between 0 and 1, and the road mask."""
     style = street.style
-    sun, strength, ambient = style["sun"], style["sun_strength"], style["ambient"]
-    s = np.maximum(0, (y - street.ground[1]) / street.ground[0])
+    s = np.maximum(0, (y - np.float32(street.ground[1])) / np.float32(street.ground[0]))
     horizon = int(np.argmax(s > 0)) if (s > 0).any() else len(y)
-    light, contact, shaded = _ground_light(street, x, s[horizon:], horizon)
-    facing = np.maximum(0, scene.normals @ sun)
-    up = 0.75 - 0.25 * scene.normals[:, 1]
-    lit = np.ones(len(facing))
-    owned = scene.surface_owner >= 0
-    if owned.any():
-        lit[owned] = np.where(shaded[scene.surface_owner[owned]], 0.1, 1.0)
-    factor = ambient * up + strength * facing * lit
-    painted = scene.materials == PAINT
-    gloss = np.where(painted, np.maximum(0, -scene.normals[:, 1]) * 0.16 * (ambient + 0.3 * strength), 0)
-    colours = (scene.colours * factor[:, None] + gloss[:, None] * style["sky_low"]).astype(np.float32)
-    image = colours[surface]
+    light, contact, shaded = _ground_light(street, x, s[horizon:])
+    image = np.take(_surface_colours(style, scene, shaded), surface, axis=0)
     road = np.zeros(surface.shape, dtype=bool)
-    _shade_ground(street, image, road, surface, x, s, horizon, light, contact)
-    material = scene.materials[surface]
-    _shade_scenery(street, scene, image, inverse, surface, material, x, y)
-    _shade_sky(style, image, surface == SKY, x, y)
-    distance_light = np.exp(-1 / (style["haze"] * np.maximum(inverse, 1e-4)))[..., None].astype(np.float32)
-    haze = (style["sky_low"] * 0.8).astype(np.float32)
-    solid = (surface != SKY)[..., None]
-    image = np.where(solid, haze + (image - haze) * distance_light, image)
+    _shade_ground(street, image[horizon:], road[horizon:], surface[horizon:] == GROUND, x, s[horizon:], light, contact)
+    _shade_scenery(street, scene, image, inverse, surface, x, y)
+    sky = surface == SKY
+    _shade_sky(style, image, sky, x, y)
+    clear = np.exp(np.float32(-1 / style["haze"]) / np.maximum(inverse, np.float32(1e-4)))
+    clear[sky] = 1
+    lines = image.reshape(len(y), -1)  # whole rows: NumPy is slow where the last axis is short
+    haze = np.tile((style["sky_low"] * 0.8).astype(np.float32), len(x))
+    lines -= haze
+    lines *= np.repeat(clear, 3, axis=1)
+    lines += haze
     return image, road
 
 
-def _shade_ground(street, image, road, surface, x, s, horizon, light, contact):
-    style = street.style
-    rows, columns = np.nonzero(surface[horizon:] == GROUND)
-    if not len(rows):
-        return
-    z = (1 / s[horizon:])[rows]
-    across = x[columns] * z - style["heading"] * z - 0.5 * style["curvature"] * z * z
-    pixel = (z * (x[1] - x[0])).astype(np.float32)  # metres across one pixel
+def _surface_colours(style, scene, shaded):
+    """(surfaces, 3) float32 colours in this light, before any texture. Which objects are `shaded` gets no sun."""
+    strength, ambient = style["sun_strength"], style["ambient"]
+    lit = np.append(np.where(shaded, 0.1, 1.0), 1.0)[scene.surface_owner]  # the last one is for what nobody owns
+    upward = -scene.normals[:, 1]
+    factor = ambient * (0.75 + 0.25 * upward) + strength * lit * np.maximum(0, scene.normals @ style["sun"])
+    gloss = (scene.materials == PAINT) * np.maximum(0, upward) * 0.16 * (ambient + 0.3 * strength)
+    return (scene.colours * factor[:, None] + gloss[:, None] * style["sky_low"]).astype(np.float32)
+
+
+def _shade_ground(street, image, road, mask, x, s, light, contact):
+    """Road, kerb, pavement and what lies beyond, in the rows below the horizon, where `mask` says that it is seen."""
+    style, chosen = street.style, np.flatnonzero(mask)
+    rows, columns = np.divmod(chosen, np.intp(len(x)))
+    z = np.minimum(1 / s, 3e3)[rows]  # beyond lies nothing to be seen
+    across = (x[columns] - np.float32(style["heading"]) - np.float32(0.5 * style["curvature"]) * z) * z
+    pixel = z * (x[1] - x[0])  # metres across one pixel
     left, right = style["edges"]
     on_road = (across > left) & (across < right)
     if style["crossing"]:
         on_road |= (z > style["crossing"][0]) & (z < style["crossing"][1])
-    beyond = np.where(across < left, left - across, across - right)
-    walk = ~on_road & (beyond < style["walk"])
-    z_lattice, x_lattice = np.floor(z * 4).astype(np.int64), np.floor(across * 4).astype(np.int64)
-    fine = _hash(np.floor(z * 16).astype(np.int64), np.floor(across * 16).astype(np.int64), style["salt"]) - 0.5
-    coarse = _hash(np.floor(z * 0.4).astype(np.int64), np.floor(across * 1.1).astype(np.int64), style["salt"] + 1) - 0.5
-    fine *= np.clip(0.12 / pixel, 0, 1)
-    colour = np.empty((len(z), 3), dtype=np.float32)
-    colour[:] = style["asphalt"]
-    ground_kind = [style["grass"], style["walk_colour"] * 0.9, style["asphalt"] * 1.1][style["verge"]]
-    colour[~on_road] = ground_kind
-    colour[walk] = style["walk_colour"]
-    tone = 1 + 0.28 * fine + 0.12 * coarse
+    beyond = np.abs(across - np.float32((left + right) / 2)) - np.float32((right - left) / 2)
+    kind = np.where(on_road, 0, np.where(beyond < 0.16, 1, np.where(beyond < style["walk"], 2, 3)))
+    beside = [style["grass"], style["walk_colour"] * 0.9, style["asphalt"] * 1.1][style["verge"]]
+    palette = np.array([style["asphalt"], style["walk_colour"] * 1.25, style["walk_colour"], beside], dtype=np.float32)
+    fine = (_tiled(_lattice(z * 16), _lattice(across * 16), style["salt"]) - 0.5) * np.minimum(0.12 / pixel, 1)
+    shift = style["salt"] % 97 / 97
+    patches = _tiled(_lattice(z * 0.4), _lattice(across * 1.1 + shift), style["salt"] + 1) - 0.5
+    tone = 1 + 0.28 * fine + 0.1 * patches
     if style["walk_kind"] < 2:  # slabs
-        joint = (np.mod(z, 0.6) < 0.05) | (np.mod(across, 0.6) < 0.05)
-        tone = np.where(walk & joint & (pixel < 0.1), tone * 0.75, tone)
-    else:
-        tone = np.where(walk, tone + 0.25 * (_hash(z_lattice, x_lattice, 5) - 0.5) * np.clip(0.2 / pixel, 0, 1), tone)
+        walk = np.flatnonzero((kind == 2) & (pixel < 0.1))
+        joint = (_fraction(z[walk] / 0.6) < 0.08) | (_fraction(across[walk] / 0.6) < 0.08)
+        tone[walk[joint]] *= 0.75
+    colour = np.take(palette, kind, axis=0)
+    shade = np.take(contact, chosen) * (
+        style["ambient"] - style["sun_strength"] * style["sun"][1] * np.take(light, chosen)
+    )
     colour *= tone[:, None]
-    kerb = ~on_road & (beyond < 0.16)
-    colour[kerb] = style["walk_colour"] * 1.25
-    paint = np.zeros(len(z), dtype=np.float32)
-
-    def stripe(position, dashed):
-        cover = np.clip((0.07 - np.abs(across - position)) / pixel + 0.5, 0, 1) * np.minimum(1, 0.14 / pixel + 0.1)
-        if dashed:
-            cover = cover * (np.mod(z, style["dash"]) < 0.45 * style["dash"])
-        return np.where(on_road, cover, 0)
-
-    if style["marked"]:
-        paint = np.maximum(paint, stripe(style["middle"], True))
-    if style["edge_line"]:
-        paint = np.maximum(paint, stripe(left + 0.35, False))
-        paint = np.maximum(paint, stripe(right - 0.35, False))
-    paint *= 0.8 + coarse
-    colour += np.clip(paint, 0, 1)[:, None] * (0.75 - colour)
-    shade = style["ambient"] * contact[rows, columns] + style["sun_strength"] * -style["sun"][1] * light[rows, columns] * contact[rows, columns]
-    image[rows + horizon, columns] = colour * shade[:, None].astype(np.float32)
-    road[rows + horizon, columns] = on_road
+    for position, dashed in _road_lines(style):
+        _paint_line(colour, position, style["dash"] if dashed else None, on_road, across, z, pixel, patches)
+    colour *= shade.astype(np.float32)[:, None]
+    _put(image, chosen, colour)
+    road.reshape(-1)[chosen] = on_road
 
 
-def _shade_scenery(street, scene, image, inverse, surface, material, x, y):
-    style = street.style
-    rows, columns = np.nonzero(material >= FACADE)
-    if not len(rows):
-        return
-    kind, index = material[rows, columns], surface[rows, columns]
-    z = 1 / inverse[rows, columns]
-    px, py = x[columns] * z, y[rows] * z
-    pixel = z * (x[1] - x[0])
-    up = street.ground[0] + street.ground[1] * z - py
-    tone = np.ones(len(z), dtype=np.float32)
-    leaf = kind == FOLIAGE
-    if leaf.any():
-        grain = 5.0
-        a, b, c = (np.floor(each[leaf] * grain).astype(np.int64) for each in (px, py, z))
-        coarse = _hash(a // 4, b // 4, c // 4 + style["salt"])
-        fine = _hash(a, b, c + style["salt"])
-        fade = np.clip(0.35 / pixel[leaf], 0.25, 1)
-        glow = style["ambient"] * 0.7 + style["sun_strength"] * np.clip(0.25 + 0.12 * (up[leaf] - 2), 0.1, 0.8)
-        leaves = scene.colours[index[leaf]] * (glow * (0.65 + 0.55 * coarse + fade * 1.1 * (fine - 0.5)))[:, None]
-        image[rows[leaf], columns[leaf]] = np.maximum(leaves, 0.01)
-    facade = kind == FACADE
-    normal = scene.normals[index]
-    along = px * normal[:, 2] - z * normal[:, 0]
-    if facade.any():
-        salt = (index // 6).astype(np.int64)
-        pitch = 2.2 + 1.6 * _hash(salt, salt, 7)
-        storey = 2.8 + 0.6 * _hash(salt, salt, 8)
-        cell, floor = np.floor(along / pitch), np.floor((up - 0.3) / storey)
-        in_x, in_y = np.abs(along / pitch - cell - 0.5) * 2, (up - 0.3) / storey - floor
-        share = 0.35 + 0.3 * _hash(salt, salt, 9)
-        window = facade & (in_x < share) & (in_y > 0.3) & (in_y < 0.8) & (np.abs(normal[:, 1]) < 0.5)
-        frame = facade & (in_x < share + 0.1) & (in_y > 0.26) & (in_y < 0.84) & ~window & (np.abs(normal[:, 1]) < 0.5)
-        seen = _hash(cell.astype(np.int64), floor.astype(np.int64), salt)
-        dark = (0.06 + 0.2 * seen * seen)[:, None] * np.array((0.9, 1.0, 1.1)) * (style["ambient"] + 0.3 * style["sun_strength"])
-        image[rows[window], columns[window]] = dark[window]
-        tone[frame] = 1.25 - 0.5 * (_hash(salt, salt, 10)[frame] > 0.5)
-    grid_a, grid_b = np.floor(along * 3).astype(np.int64), np.floor(up * 5).astype(np.int64)
-    rough = kind == WALL
-    tone[rough] *= (0.8 + 0.4 * _hash(grid_a, grid_b, 11))[rough]
-    plaster = facade
-    tone[plaster] *= (0.94 + 0.12 * _hash(grid_a // 4, grid_b // 6, 12))[plaster]
-    keep = kind != FOLIAGE
-    image[rows[keep], columns[keep]] *= tone[keep, None]
-    gloss = kind == PAINT
-    if gloss.any():
-        streak = np.clip(0.12 * np.sin(2.5 * up[gloss] + 0.4 * along[gloss]) + 0.06, 0, 1)
-        image[rows[gloss], columns[gloss]] += (streak * (style["ambient"] + 0.2))[:, None] * 0.35
+def _road_lines(style):
+    """(lateral position, dashed) of every line on the road."""
+    left, right = style["edges"]
+    lines = [(style["middle"], True)] if style["marked"] else []
+    return lines + ([(left + 0.35, False), (right - 0.35, False)] if style["edge_line"] else [])
+
+
+def _paint_line(colour, position, dash, on_road, across, z, pixel, wear):
+    """Mix white into the pixels of a line 14 cm wide by the share of the pixel that it covers."""
+    off = np.abs(across - np.float32(position))
+    near = np.flatnonzero(on_road & (off < 0.07 + pixel))
+    cover = np.clip((0.07 - off[near]) / pixel[near] + 0.5, 0, 1) * np.minimum(1, 0.14 / pixel[near] + 0.1)
+    if dash:
+        cover = cover * (_fraction(z[near] / dash) < 0.45)
+    before = np.take(colour, near, axis=0)
+    _put(colour, near, before + (cover * (0.8 + wear[near]))[:, None].astype(np.float32) * (np.float32(0.75) - before))
+
+
+def _fraction(values):
+    return values - np.floor(values)
+
+
+def _put(image, index, colours):
+    """``image.reshape(-1, 3)[index] = colours``, three times as fast: each pixel is moved as one piece of 12 bytes."""
+    pixel = np.dtype("V12")
+    image.reshape(-1, 3).view(pixel)[index] = np.ascontiguousarray(colours, dtype=np.float32).view(pixel)
+
+
+def _shade_scenery(street, scene, image, inverse, surface, x, y):
+    """Leaves, walls, windows and gloss, from the place in the world that each pixel shows."""
+    material = np.take(scene.materials, surface)
+    walls = (material == FACADE) | (material == WALL)
+    for mask, shade in ((material == FOLIAGE, _shade_leaves), (walls, _shade_walls), (material == PAINT, _shade_gloss)):
+        chosen = np.flatnonzero(mask)
+        if len(chosen):
+            rows, columns = np.divmod(chosen, np.intp(len(x)))
+            z = 1 / np.take(inverse, chosen)
+            place = x[columns] * z, y[rows] * z, z
+            up = np.float32(street.ground[0]) + np.float32(street.ground[1]) * z - place[1]
+            before = np.take(image.reshape(-1, 3), chosen, axis=0)
+            _put(image, chosen, shade(street.style, scene, before, np.take(surface, chosen), place, up, x[1] - x[0]))
+
+
+def _shade_leaves(style, scene, colour, index, place, up, pixel):
+    px, py, z = place
+    clumps = np.sin(2.3 * px + 1.5 * np.sin(2.1 * py)) + np.sin(2.7 * z + 1.9 * py + style["salt"] % 7)
+    fine = _hash(_lattice(px * 11), _lattice(py * 11), _lattice(z * 11))
+    fade = np.clip(0.15 / (pixel * z), 0.3, 1)
+    glow = style["ambient"] * 0.8 + style["sun_strength"] * np.clip(0.25 + 0.12 * (up - 2), 0.12, 0.8)
+    tone = np.maximum(glow * (0.9 + 0.2 * clumps + fade * 1.2 * (fine - 0.5)), 0.05)
+    return np.take(scene.colours, index, axis=0) * tone[:, None]
+
+
+def _shade_walls(style, scene, colour, index, place, up, pixel):
+    px, _, z = place
+    normal = np.take(scene.normals, index, axis=0).astype(np.float32)
+    along, upright = px * normal[:, 2] - z * normal[:, 0], np.abs(normal[:, 1]) < 0.5
+    house = np.flatnonzero((np.take(scene.materials, index) == FACADE) & upright)
+    tone = 0.8 + 0.4 * _hash(_lattice(along * 3), _lattice(up * 5), 11)
+    salt = index[house] // 6
+    varied = [_hash(salt, salt, number) for number in (7, 8, 9, 10)]
+    pitch, storey, share = 2.2 + 1.6 * varied[0], 2.8 + 0.6 * varied[1], 0.35 + 0.3 * varied[2]
+    across, level = along[house] / pitch, (up[house] - 0.3) / storey
+    cell, floor = np.floor(across), np.floor(level)
+    off, level = np.abs(across - cell - 0.5) * 2, level - floor
+    frame = (off < share + 0.1) & (level > 0.26) & (level < 0.84)
+    window = (off < share) & (level > 0.3) & (level < 0.8)
+    tone[house] = np.where(frame, 1.25 - 0.5 * (varied[3] > 0.5), 0.92 + 0.2 * (tone[house] - 0.8))
+    colour = colour * tone[:, None]
+    seen = _hash(cell[window].astype(np.int32), floor[window].astype(np.int32), salt[window])
+    dark = (0.06 + 0.25 * seen * seen) * (style["ambient"] + 0.3 * style["sun_strength"])
+    colour[house[window]] = dark[:, None] * np.array((0.9, 1.0, 1.1), dtype=np.float32)
+    return colour
+
+
+def _shade_gloss(style, scene, colour, index, place, up, pixel):
+    streak = np.clip(0.12 * np.sin(2.5 * up + 0.4 * place[0]) + 0.06, 0, 1)
+    return colour + (streak * ((style["ambient"] + 0.2) * 0.35))[:, None]
 
 
 def _shade_sky(style, image, sky, x, y):
-    rows, columns = np.nonzero(sky)
-    if not len(rows):
+    chosen = np.flatnonzero(sky)
+    if not len(chosen):
         return
-    climb = np.clip(-y[rows] * 3.5, 0, 1)[:, None]
-    colour = style["sky_low"] + (style["sky_top"] - style["sky_low"]) * climb
+    rows, columns = np.divmod(chosen, np.intp(len(x)))
+    low, top = (style[each].astype(np.float32) for each in ("sky_low", "sky_top"))
     cloud = np.zeros(len(rows), dtype=np.float32)
     for octave, share in ((4, 0.6), (11, 0.4)):
         cloud += share * _smooth_noise(x[columns] * octave, y[rows] * octave * 2.5, style["salt"] + octave)
     cover = np.clip((cloud - 0.75 + 0.5 * style["cloud"]) * 3, 0, 1)[:, None]
-    white = np.array((0.95, 0.95, 0.96)) * (0.55 if style["dusk"] else 1.0)
-    image[rows, columns] = (colour + cover * (white - colour)) * (0.6 if style["dusk"] else 1.05)
+    white = np.array((0.95, 0.95, 0.96), dtype=np.float32) * (0.55 if style["dusk"] else 1.0)
+    colour = np.take(low + (top - low) * np.clip(-y * 3.5, 0, 1)[:, None], rows, axis=0)
+    colour += cover * (white - colour)
+    _put(image, chosen, colour * np.float32(0.6 if style["dusk"] else 1.05))
 
 
 def _smooth_noise(a, b, salt):
     """Value noise: random values on a lattice, blended in between."""
-    i, j = np.floor(a), np.floor(b)
-    p, q = a - i, b - j
+    i, j = _lattice(a), _lattice(b)
+    p, q = a - i.astype(np.float32), b - j.astype(np.float32)
     p, q = p * p * (3 - 2 * p), q * q * (3 - 2 * q)
-    i, j = i.astype(np.int64), j.astype(np.int64)
-    top = _hash(i, j, salt) * (1 - p) + _hash(i + 1, j, salt) * p
-    return top * (1 - q) + (_hash(i, j + 1, salt) * (1 - p) + _hash(i + 1, j + 1, salt) * p) * q
+    top, bottom = _tiled(i, j, salt), _tiled(i, j + 1, salt)
+    top += p * (_tiled(i + 1, j, salt) - top)
+    bottom += p * (_tiled(i + 1, j + 1, salt) - bottom)
+    return top + q * (bottom - top)
 
 
 def _develop(image, style, rng):
-    """Exposure, white balance, contrast, blur and noise of the sensor."""
-    image = image * (style["exposure"] * style["balance"]).astype(np.float32)
-    image = np.clip(0.42 + (image - 0.42) * np.float32(style["contrast"]), 0, 1)
-    picture = Image.fromarray((image * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(style["blur"]))
-    noise = rng.standard_normal(image.shape[:2] + (1,), dtype=np.float32) * np.float32(style["noise"])
-    return np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8)
+    """Exposure towards a mean brightness, white balance, contrast, slight blur and noise: the camera."""
+    gain = (style["exposure"] / max(float(image[::4, ::4].mean()), 0.02)) ** 0.8
+    contrast = 255 * style["contrast"]
+    lines = image.reshape(len(image), -1)
+    lines *= np.tile((contrast * gain * style["balance"]).astype(np.float32), image.shape[1])
+    lines += np.float32(0.42 * (255 - contrast))
+    picture = Image.fromarray(np.clip(image, 0, 255, out=image).astype(np.uint8))
+    edge = style["blur"]
+    kernel = np.outer((edge, 1 - 2 * edge, edge), (edge, 1 - 2 * edge, edge)).ravel().tolist()
+    picture = np.asarray(picture.filter(ImageFilter.Kernel((3, 3), kernel, 1.0))).astype(np.int16)
+    grain = rng.integers(0, 256, (2, *picture.shape[:2]), dtype=np.uint8).astype(np.float32)
+    noise = (grain[0] + grain[1] - 255) * np.float32(style["noise"] / 104)  # the sum of two has a deviation of 104
+    lines = picture.reshape(len(picture), -1)
+    lines += np.repeat(np.rint(noise).astype(np.int16), 3, axis=1)
+    return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
 
 
 # --- labels and points -----------------------------------------------------------------------------------------------
 
 
-def _labels(street, scene, camera, surface, alone):
+def _labels(street, scene, camera, surface, covers):
     """Objects with boxes, DontCare last, and the instance map."""
-    owner_of = np.append(scene.surface_owner, -1)[surface]
-    visible = np.bincount(owner_of[owner_of >= 0], minlength=len(street.objects))
+    owner_of = np.take(scene.surface_owner, surface)
+    visible = np.bincount(owner_of.reshape(-1) + 1, minlength=len(street.objects) + 1)[1:]
     kept, ignored, numbers = [], [], np.zeros(len(street.objects) + 1, dtype=np.uint8)
     for index, each in enumerate(street.objects):
         whole = scene.extents[scene.owners == index]
@@ -1095,8 +1365,9 @@ def _labels(street, scene, camera, surface, alone):
         box = np.clip(whole, 0, np.array([camera.width - 1, camera.height - 1] * 2))
         if box[2] - box[0] < 1 or box[3] - box[1] < 1:
             continue
-        total = _union_size(alone.get(index, ()))
-        fraction = visible[index] / total if total else 0.0
+        if not visible[index]:
+            continue
+        fraction = visible[index] / covers[index]
         box = tuple(float(value) for value in box)
         small = box[3] - box[1] < SMALLEST_BOX * camera.focal_length[1]
         if small or fraction < SMALLEST_VISIBLE or visible[index] < 4:
@@ -1107,48 +1378,39 @@ def _labels(street, scene, camera, surface, alone):
         x, _, z = each.location
         alpha = float((each.yaw - np.arctan2(x, z) + np.pi) % (2 * np.pi) - np.pi)
         occlusion = 0 if fraction > 0.8 else 1 if fraction >= 0.4 else 2
-        kept.append(RoadObject(each.name, box, float(round(truncation, 6)), occlusion, alpha, each.dimensions, each.location, each.yaw))
+        kept.append(
+            RoadObject(
+                each.name, box, float(round(truncation, 6)), occlusion, alpha, each.dimensions, each.location, each.yaw
+            )
+        )
         numbers[index] = len(kept)
     return tuple(kept + ignored), numbers[owner_of]
 
 
-def _union_size(pieces):
-    """Number of pixels in the union of masks, each given as (rows, columns, mask)."""
-    if not pieces:
-        return 0
-    top, bottom = min(p[0].start for p in pieces), max(p[0].stop for p in pieces)
-    left, right = min(p[1].start for p in pieces), max(p[1].stop for p in pieces)
-    union = np.zeros((bottom - top, right - left), dtype=bool)
-    for rows, columns, mask in pieces:
-        union[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] |= mask
-    return int(np.count_nonzero(union))
-
-
-@cache
+@functools.cache
 def _beams():
-    """(n, 3) directions of a Velodyne HDL-64E in camera coordinates, over the field of view: 64 beams, every 0.17 degrees."""
+    """(2, n) x / z and y / z of the beams of a Velodyne HDL-64E towards the front: 64 beams, every 0.17 degrees."""
     elevation = np.deg2rad(np.concatenate([np.linspace(2, -8.33, 32), np.linspace(-8.83, -24.8, 32)]))
-    azimuth = np.deg2rad(np.arange(-50, 50, 0.17))
+    azimuth = np.deg2rad(np.arange(-45, 45, 0.17))
     up, across = np.meshgrid(elevation, azimuth, indexing="ij")
-    return np.stack([np.sin(across) * np.cos(up), -np.sin(up), np.cos(across) * np.cos(up)], axis=-1).reshape(-1, 3)
+    return np.stack([np.tan(across), -np.tan(up) / np.cos(across)]).reshape(2, -1)
 
 
-def _lidar(depth, camera, rng):
+def _lidar(depth, camera, x, y, rng):
     """(n, 3) float32 points in camera coordinates: what the beams meet, with range noise and drop-outs.
 
     A beam is followed to the centre of the pixel it passes, so a point lies on the drawn surface.
     """
-    beams = _beams()
-    columns = np.rint(camera.focal_length[0] * beams[:, 0] / beams[:, 2] + camera.center[0]).astype(np.int64)
-    rows = np.rint(camera.focal_length[1] * beams[:, 1] / beams[:, 2] + camera.center[1]).astype(np.int64)
-    kept = rng.random(len(beams)) > 0.06
-    noise = rng.normal(0, 0.015, len(beams))
-    seen = kept & (columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height)
-    columns, rows, noise = columns[seen], rows[seen], noise[seen]
-    z = depth[rows, columns].astype(np.float64)
-    near = (z > 0) & (z < 80)
-    columns, rows, z = columns[near], rows[near], z[near] + noise[near]
-    return camera.unproject(np.stack([columns, rows], axis=-1), z).astype(np.float32)
+    ways = _beams()
+    columns = np.rint(camera.focal_length[0] * ways[0] + camera.center[0]).astype(np.int32)
+    rows = np.rint(camera.focal_length[1] * ways[1] + camera.center[1]).astype(np.int32)
+    seen = np.flatnonzero((columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height))
+    columns, rows = columns[seen], rows[seen]
+    z = depth[rows, columns]
+    met = (z > 0) & (z < LIDAR_RANGE) & (rng.random(len(z), dtype=np.float32) > 0.02)
+    columns, rows, z = columns[met], rows[met], z[met]
+    z = z + rng.standard_normal(len(z), dtype=np.float32) * np.float32(0.015)
+    return np.stack([x[columns] * z, y[rows] * z, z], axis=-1)
 
 
 def draw_street(seed, height=128, width=416):
@@ -1159,21 +1421,30 @@ def draw_street(seed, height=128, width=416):
         height, width: Size of the image in pixels.
 
     Returns:
-        A `Frame` with image, camera, objects, exact depth (0 in the sky), instances, road, points and calibration. What is
-        too small or too hidden is a DontCare region, last in `objects`, and 0 in `instances`.
+        A `Frame` with image, camera, objects, exact depth (0 in the sky and beyond 250 m), instances, road, points and
+        calibration. What is
+        too small or too hidden is a DontCare region, last in `objects`, and 0 in `instances`; what is wholly hidden is
+        left out.
     """
     street = lay_out(seed)
     camera = Camera(street.projection, 375, 1242).resized(height, width)
     scene = _prepare(street, camera)
-    inverse, surface, alone, x, y = _cast(street, scene, camera)
+    inverse, surface, covers, x, y = _cast(street, scene, camera)
     sensor = np.random.default_rng([street.style["salt"], 1])
     image, road = _shade(street, scene, inverse, surface, x, y)
     depth = np.where(inverse > 1 / FARTHEST, 1 / np.maximum(inverse, 1 / FARTHEST), 0).astype(np.float32)
-    objects, instances = _labels(street, scene, camera, surface, alone)
+    objects, instances = _labels(street, scene, camera, surface, covers)
     return Frame(
-        name=str(seed), image=_develop(image, street.style, sensor), camera=camera, objects=objects, depth=depth,
-        instances=instances, road=road, points=_lidar(depth, camera, sensor), calibration=Calibration(camera.projection),
-    )  # fmt: skip
+        name=str(seed),
+        image=_develop(image, street.style, sensor),
+        camera=camera,
+        objects=objects,
+        depth=depth,
+        instances=instances,
+        road=road,
+        points=_lidar(depth, camera, x, y, sensor),
+        calibration=Calibration(camera.projection),
+    )
 
 
 def write_streets(root, count, seed=0, height=128, width=416, workers=None, progress=True):
@@ -1236,8 +1507,8 @@ def _write_street(root, index, seed, height, width):
 def _run_workers(root, missing, seed, height, width, workers, count, progress):
     """Share the missing frames among processes of this module; each prints a line per frame that it has written.
 
-    Plain processes rather than `multiprocessing`: they start fast, import neither Keras nor the caller's script, and end
-    by themselves when the parent is killed, because nobody reads their lines any more.
+    Plain processes rather than `multiprocessing`: they start fast, import neither Keras nor the caller's script, and
+    end by themselves when the parent is killed, because nobody reads their lines any more.
     """
     path = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), "OPENBLAS_NUM_THREADS": "1"}
@@ -1247,8 +1518,11 @@ def _run_workers(root, missing, seed, height, width, workers, count, progress):
         for k in range(workers):
             process = subprocess.Popen(
                 [sys.executable, "-c", f"from {__name__} import _work; _work()"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-            )  # fmt: skip
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
             started.append(process)
             process.stdin.write(order + "\n" + json.dumps(missing[k::workers]) + "\n")
             process.stdin.flush()
@@ -1259,7 +1533,7 @@ def _run_workers(root, missing, seed, height, width, workers, count, progress):
             line = lines.get()
             done, open_pipes = (done, open_pipes - 1) if line is None else (done + 1, open_pipes)
         if any(process.wait() for process in started):
-            raise RuntimeError(f"a process that draws streets failed; see its message above. What is in {root} is whole")
+            raise RuntimeError(f"a process that draws streets failed; see its message. What is in {root} is whole")
     finally:
         for process in started:
             process.kill()
@@ -1304,7 +1578,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     about = {
         "source": "KITTI object benchmark, official training labels (Geiger, Lenz, Urtasun, CVPR 2012)",
-        "licence": "Aggregated statistics only; the labels themselves are CC BY-NC-SA 3.0 and are not part of this file.",
+        "licence": "Only aggregated statistics; the labels themselves (CC BY-NC-SA 3.0) are not part of this file.",
         "command": "python -m roidepth_lessons.streets LABEL_FOLDER data/kitti_statistics.json",
     }
     text = json.dumps({**about, **label_statistics(options.labels_folder)}) + "\n"

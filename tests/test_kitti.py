@@ -279,7 +279,18 @@ def test_labels_that_could_not_be_read_again_are_not_written(tmp_path, change, m
     assert list(tmp_path.iterdir()) == []
 
 
+def test_labels_saved_by_a_windows_editor_are_read(tmp_path):
+    (tmp_path / "x.txt").write_bytes(b"\xef\xbb\xbf" + f"{CAR}\r\n{CAR}\r\n".encode())
+    assert [each.name for each in kitti.read_labels(tmp_path / "x.txt")] == ["Car", "Car"]
+
+
 # -- calibration
+
+
+def test_calibration_keeps_twelve_digits(tmp_path):
+    projection = np.array([[700, 0, 600, 45], [0, 700, 180, -0.3], [0, 0, 1, 0.005]]) / [[3], [7], [1]]
+    kitti.write_calibration(tmp_path / "x.txt", Calibration(projection))
+    assert np.allclose(kitti.read_calibration(tmp_path / "x.txt").projection, projection, rtol=1e-12, atol=0)
 
 
 def test_calibration_line_by_line(tmp_path):

@@ -1,0 +1,450 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roidepth_lessons import CLASSES
+from roidepth_lessons.camera import Camera
+from roidepth_lessons.frames import DONT_CARE, depth_map
+from roidepth_lessons.kitti import frame_ids, read_frame
+from roidepth_lessons.streets import (
+    OVERSAMPLING,
+    SMALLEST_BOX,
+    Solids,
+    draw_street,
+    kitti_statistics,
+    label_statistics,
+    lay_out,
+    main,
+    write_streets,
+)
+
+SEEDS = [(11, i) for i in range(12)]
+
+
+@pytest.fixture(scope="module")
+def streets():
+    return [(lay_out(seed), draw_street(seed)) for seed in SEEDS]
+
+
+@pytest.fixture(scope="module")
+def layouts():
+    return [lay_out([21, i]) for i in range(200)]
+
+
+def rays(camera):
+    v, u = np.mgrid[: camera.height, : camera.width]
+    return camera.unproject(np.stack([u, v], axis=-1), np.ones((camera.height, camera.width)))
+
+
+def to_object(points, each):
+    """Points in the object's own coordinates: forward, up, across; from the KITTI devkit's rotation about y."""
+    cosine, sine = np.cos(each.yaw), np.sin(each.yaw)
+    rotation = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+    x, y, z = ((points - np.array(each.location)) @ rotation).T
+    return np.stack([x, -y, z], axis=-1)
+
+
+def contents(root):
+    return {path.relative_to(root): path.read_bytes() for path in sorted(Path(root).rglob("*")) if path.is_file()}
+
+
+def test_same_seed_same_bytes_and_another_seed_differs():
+    first, second, other = draw_street(5), draw_street(5), draw_street(6)
+    for what in ("image", "depth", "instances", "road", "points"):
+        assert getattr(first, what).tobytes() == getattr(second, what).tobytes()
+        assert getattr(first, what).tobytes() != getattr(other, what).tobytes()
+    assert first.objects == second.objects
+    assert (first.name, draw_street([5, 3]).name) == ("5", "[5, 3]")
+
+
+def test_frame_has_the_promised_shapes_and_types(streets):
+    for _, frame in streets:
+        assert frame.size == (128, 416)
+        assert frame.depth.dtype == np.float32
+        assert frame.instances.dtype == np.uint8
+        assert frame.road.dtype == bool
+        assert frame.points.dtype == np.float32
+        assert np.isfinite(frame.depth).all()
+        assert frame.depth.max() <= 250
+        assert len(frame.objects) >= frame.instances.max()
+        assert 40 < frame.image.mean() < 220
+        assert frame.image.std() > 20
+
+
+def test_road_depth_equals_the_plane_in_closed_form(streets):
+    for street, frame in streets:
+        height, slope = street.ground
+        way = rays(frame.camera)
+        with np.errstate(divide="ignore"):
+            expected = height / (way[..., 1] - slope)  # t y = height + slope t
+        shown = frame.road & (frame.depth > 0)
+        assert shown.sum() > 2000
+        np.testing.assert_allclose(frame.depth[shown], expected[shown], rtol=2e-3)
+        assert (frame.depth[expected < 0][frame.road[expected < 0]] == 0).all()
+
+
+def test_instance_pixels_lie_in_the_3d_box_and_touch_its_faces(streets):
+    seen = 0
+    for _, frame in streets:
+        points = rays(frame.camera) * frame.depth[..., None]
+        for i, each in enumerate(frame.objects):
+            local = to_object(points[frame.instances == i + 1], each)
+            if not len(local):
+                assert each.name == DONT_CARE
+                continue
+            height, width, length = each.dimensions
+            assert (np.abs(local[:, 0]) <= length / 2 + 0.02).all()
+            assert (np.abs(local[:, 2]) <= width / 2 + 0.02).all()
+            assert (local[:, 1] <= height + 0.02).all()
+            assert (local[:, 1] >= -0.05 - 0.02 * length).all()  # the road may slope under a long object
+            if each.occlusion == 0 and each.truncation == 0 and len(local) > 300:  # tight, not just large enough
+                assert local[:, 1].max() > 0.9 * height
+                seen += 1
+    assert seen > 8
+
+
+FACES = ((0, 1, 2, 3), (4, 5, 6, 7), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7))
+
+
+def slow_depth(faces, way):
+    """Depth at which a ray enters a solid, or None: the ray is clipped by one face after another."""
+    low, high = 0.0, np.inf
+    for normal, offset in faces:
+        facing = normal @ way
+        if facing < 0:
+            low = max(low, offset / facing)
+        elif facing > 0:
+            high = min(high, offset / facing)
+    return low if 0 < low < high else None
+
+
+def faces_of(corners):
+    """Outward normals and offsets of the faces of a hexahedron, from three of the corners of each face."""
+    faces, middle = [], corners.mean(axis=0)
+    for face in FACES:
+        a, b, c = corners[list(face[:3])]
+        normal = np.cross(b - a, c - a)
+        normal = normal if normal @ (a - middle) > 0 else -normal
+        faces.append((normal, normal @ a))
+    return faces
+
+
+def corners_of(row, place):
+    x0, x1, z0, z1, a0, a1, b0, b1, low, high = row
+    local = [(x0, low, z0), (x1, low, z0), (x1, low, z1), (x0, low, z1)]
+    local += [(a0, high, b0), (a1, high, b0), (a1, high, b1), (a0, high, b1)]
+    x, y, z, yaw = place
+    cosine, sine = np.cos(yaw), np.sin(yaw)
+    return np.array([(cosine * p + sine * r + x, y - q, cosine * r - sine * p + z) for p, q, r in local])
+
+
+def test_depth_equals_a_slow_ray_caster_at_chosen_pixels():
+    """Boxes only (wheels and crowns are taken out of the street): every chosen pixel against a brute-force caster."""
+    from roidepth_lessons import streets as module
+
+    street = lay_out(SEEDS[3])
+    kept = [i for i, fact in enumerate(street.solids.box_facts) if street.solids.places[fact[0]][2] < 60]
+    facts = [street.solids.box_facts[i] for i in kept]
+    boxes = [street.solids.boxes[i] for i in kept]
+    street.solids = Solids(places=street.solids.places, boxes=boxes, box_facts=facts)
+    camera = Camera(street.projection, 375, 1242).resized(64, 208)
+    inverse, *_ = module._cast(street, module._prepare(street, camera), camera)
+    way, hulls = (
+        rays(camera),
+        [corners_of(row, street.solids.places[fact[0]]) for row, fact in zip(boxes, facts, strict=True)],
+    )
+    hulls = [hull for hull in hulls if hull[:, 2].min() > 0.5]
+    solids = [faces_of(hull) for hull in hulls]
+    centres = camera.project(np.array([hull.mean(axis=0) for hull in hulls]))[0].round().astype(int)
+    inside = (centres >= 0).all(axis=1) & (centres[:, 0] < 208) & (centres[:, 1] < 64)
+    assert inside.sum() > 20
+    for u, v in centres[inside][:40]:
+        depths = [slow_depth(faces, way[v, u]) for faces in solids]
+        ground = street.ground[0] / (way[v, u, 1] - street.ground[1])
+        expected = min([each for each in depths if each] + [ground if ground > 0 else np.inf])
+        assert 1 / inverse[v, u] == pytest.approx(expected, rel=1e-3)
+
+
+def test_boxes_hold_all_pixels_and_end_where_the_parts_end(streets):
+    tight = 0
+    for street, frame in streets:
+        places = {each.location: i for i, each in enumerate(street.objects)}
+        for i, each in enumerate(frame.objects):
+            left, top, right, bottom = each.box
+            assert 0 <= left < right <= 415
+            assert 0 <= top < bottom <= 127
+            if each.name == DONT_CARE:
+                continue
+            rows, columns = np.nonzero(frame.instances == i + 1)
+            assert left <= columns.min() <= columns.max() <= right
+            assert top <= rows.min() <= rows.max() <= bottom
+            owner = places[each.location]
+            facts = [
+                (row, fact)
+                for row, fact in zip(street.solids.boxes, street.solids.box_facts, strict=True)
+                if fact[1] == owner
+            ]
+            corners = np.concatenate([corners_of(row, street.solids.places[fact[0]]) for row, fact in facts])
+            discs = [
+                row for row, fact in zip(street.solids.discs, street.solids.disc_facts, strict=True) if fact[1] == owner
+            ]
+            if corners[:, 2].min() > 1 and not discs:  # no wheels: the corners of the boxes are all there is
+                pixels = frame.camera.project(corners)[0].clip(0, (415, 127))
+                np.testing.assert_allclose(each.box, [*pixels.min(axis=0), *pixels.max(axis=0)], atol=1e-6)
+                tight += 1
+            if each.corners[:, 2].min() > 1:  # the 3D box projects to no less than the box
+                pixels = frame.camera.project(each.corners)[0].clip(0, (415, 127))
+                assert (pixels.min(axis=0) <= np.array(each.box[:2]) + 1e-6).all()
+                assert (pixels.max(axis=0) >= np.array(each.box[2:]) - 1e-6).all()
+    assert tight > 8
+
+
+def test_labels_follow_kitti(streets):
+    for street, frame in streets:
+        names = [each.name for each in frame.objects]
+        assert set(names) <= {*OVERSAMPLING, DONT_CARE}
+        assert names == sorted(names, key=lambda name: name == DONT_CARE)
+        limit = SMALLEST_BOX * frame.camera.focal_length[1]
+        for each in frame.objects:
+            if each.name == DONT_CARE:
+                assert each.occlusion == -1
+                continue
+            assert each.box[3] - each.box[1] >= limit
+            assert each.location[1] == pytest.approx(street.ground_y(each.location[2]))
+            assert each.alpha == pytest.approx(
+                np.angle(np.exp(1j * (each.yaw - np.arctan2(each.location[0], each.location[2]))))
+            )
+            assert 0 <= each.truncation < 1
+            assert each.occlusion in (0, 1, 2)
+    labelled = [each for _, frame in streets for each in frame.objects]
+    assert {*CLASSES, DONT_CARE} <= {each.name for each in labelled}
+
+
+def test_truncation_and_occlusion_are_told_apart():
+    frames = [draw_street([31, i], 96, 312) for i in range(40)]
+    labelled = [(frame, each) for frame in frames for each in frame.select(*CLASSES)]
+    for frame, each in labelled:
+        pixels = frame.camera.project(each.corners)[0] if each.corners[:, 2].min() > 1 else None
+        if pixels is not None and (pixels >= 0).all() and (pixels <= (311, 95)).all():
+            assert each.truncation == 0
+    assert sum(each.truncation > 0.1 for _, each in labelled) > 5
+    assert min(sum(each.occlusion == level for _, each in labelled) for level in (0, 1, 2)) > 3
+
+
+def test_footprints_are_disjoint_and_nobody_stands_in_a_building(layouts):
+    for street in layouts[:100]:
+        inside = []
+        for each in street.objects:
+            height, width, length = each.dimensions
+            grid = np.stack(np.meshgrid(*[np.linspace(-0.5, 0.5, 9)] * 2), axis=-1).reshape(-1, 2) * (length, width)
+            cosine, sine = np.cos(each.yaw), np.sin(each.yaw)
+            x = each.location[0] + cosine * grid[:, 0] + sine * grid[:, 1]
+            z = each.location[2] - sine * grid[:, 0] + cosine * grid[:, 1]
+            inside.append(np.stack([x, np.full_like(x, each.location[1]), z], axis=-1))
+        for i, points in enumerate(inside):
+            for j, other in enumerate(street.objects):
+                if i != j:
+                    local = np.abs(to_object(points, other))
+                    assert not ((local[:, 0] < other.dimensions[2] / 2) & (local[:, 2] < other.dimensions[1] / 2)).any()
+            for row, fact in zip(street.solids.boxes, street.solids.box_facts, strict=True):
+                if fact[1] < 0 and row[8] <= 0.1 and row[9] > 0.5:  # scenery that stands on the ground
+                    x, y, z, yaw = street.solids.places[fact[0]]
+                    cosine, sine = np.cos(yaw), np.sin(yaw)
+                    along = cosine * (points[:, 0] - x) - sine * (points[:, 2] - z)
+                    across = sine * (points[:, 0] - x) + cosine * (points[:, 2] - z)
+                    assert not ((along > row[0]) & (along < row[1]) & (across > row[2]) & (across < row[3])).any()
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_objects_follow_the_statistics_of_the_real_labels(layouts, name):
+    facts = kitti_statistics()["classes"][name]
+    drawn = [each for street in layouts for each in street.objects if each.name == name]
+    levels = np.linspace(0, 1, 41)
+    z = np.array([each.location[2] for each in drawn])
+    spread = np.interp(0.75, levels, facts["z"]) - np.interp(0.25, levels, facts["z"])
+    for level in (0.25, 0.5, 0.75):
+        assert abs(np.quantile(z, level) - np.interp(level, levels, facts["z"])) < 0.25 * spread
+    wanted = OVERSAMPLING[name] * np.dot(facts["per_frame"], range(len(facts["per_frame"])))
+    assert 0.75 * wanted < len(drawn) / len(layouts) < 1.2 * wanted
+    dimensions = np.array([each.dimensions for each in drawn]).mean(axis=0)
+    np.testing.assert_allclose(dimensions, facts["dimensions_mean"], rtol=0.15)
+    if name == "Car":
+        along = np.mean([abs(abs(each.yaw) - np.pi / 2) < 0.4 for each in drawn])
+        assert 0.65 < along < 0.85  # 0.75 of the real cars stand along the road
+
+
+def test_ground_follows_the_statistics(layouts):
+    ground, facts = np.array([street.ground for street in layouts]), kitti_statistics()["ground"]
+    assert abs(np.median(ground[:, 0]) - facts["height"][2]) < 0.02
+    assert (ground[:, 0] > facts["height"][0]).all()
+    assert (ground[:, 0] < facts["height"][4]).all()
+    assert np.abs(ground[:, 1]).max() <= 0.0201
+
+
+def test_lidar_points_lie_on_the_depth_map(streets):
+    for _, frame in streets:
+        pixels, depth = frame.camera.project(frame.points)
+        columns, rows = np.rint(pixels).astype(int).T
+        surface = frame.depth[rows, columns]
+        assert (surface > 0).all()
+        assert np.abs(depth - surface).max() < 0.1
+        assert 0.005 < (depth - surface).std() < 0.03
+        assert depth.max() < 81
+
+
+def test_lidar_covers_the_image_as_the_real_one_does():
+    covered = []
+    for i in range(3):
+        frame = draw_street([41, i], 375, 1242)
+        known = depth_map(frame.points, frame.camera) > 0
+        covered.append(known.mean())
+        elevation = np.arctan2(-frame.points[:, 1], np.hypot(frame.points[:, 0], frame.points[:, 2]))
+        assert np.rad2deg(elevation.max()) < 2.1  # the highest of the 64 beams; half a pixel more
+        assert np.rad2deg(elevation.min()) > -24.9
+    assert 0.033 < np.mean(covered) < 0.046  # 0.041 on the real frames
+
+
+def test_layout_does_not_depend_on_resolution():
+    small, large = draw_street(SEEDS[0], 96, 320), draw_street(SEEDS[0], 192, 640)
+    np.testing.assert_allclose(
+        small.camera.resized(192, 640).projection, large.camera.projection, rtol=1e-12, atol=1e-9
+    )
+    # Where the four fine pixels around a coarse one agree, the coarse one shows the same place.
+    fine = large.depth.reshape(96, 2, 320, 2).transpose(0, 2, 1, 3).reshape(96, 320, 4)
+    flat = (fine.min(axis=-1) > 0) & (np.ptp(fine, axis=-1) < 0.02 * fine.mean(axis=-1))
+    assert flat.mean() > 0.3
+    assert np.mean(np.abs(small.depth - fine.mean(axis=-1))[flat] < 0.03 * small.depth[flat]) > 0.99
+    shared = {each.location for each in small.select(*CLASSES)} & {each.location for each in large.select(*CLASSES)}
+    assert len(shared) >= 0.7 * len(small.select(*CLASSES))
+
+
+def test_a_street_without_objects_or_scenery_can_be_drawn(monkeypatch):
+    from roidepth_lessons import streets as module
+
+    monkeypatch.setattr(module, "_count", lambda rng, name: 0)
+    frame = draw_street(1)
+    assert frame.objects == ()
+    assert frame.instances.max() == 0
+    monkeypatch.setattr(module, "_scenery", lambda rng, street, taken: None)
+    frame = draw_street(1)
+    assert frame.road.any()
+    assert (frame.depth > 0).any()
+
+
+def test_write_streets_reads_back_and_goes_on_where_it_was(tmp_path, capsys):
+    write_streets(tmp_path, 2, seed=7, height=64, width=208, workers=1)
+    shown = capsys.readouterr().out
+    assert shown.split("\r")[-1] == f"[{'#' * 30}]      2 of 2 streets\n"
+    assert len({len(part.rstrip("\n")) for part in shown.split("\r")[1:]}) == 1  # every line hides the one before
+    before = contents(tmp_path)
+    write_streets(tmp_path, 3, seed=7, height=64, width=208, workers=2, progress=False)
+    after = contents(tmp_path)
+    note = Path("streets.json")
+    assert all(after[path] == before[path] for path in before if path != note)
+    assert json.loads(after[note])["count"] == 3
+    (tmp_path / "training" / "label_2" / "000001.txt").unlink()  # as if killed just before the last file
+    (tmp_path / "training" / "depth_2" / "000001.png").write_bytes(b"")
+    write_streets(tmp_path, 3, seed=7, height=64, width=208, progress=False)
+    assert contents(tmp_path) == after
+    assert frame_ids(tmp_path) == ["000000", "000001", "000002"]
+    frame, drawn = read_frame(tmp_path, "000002"), draw_street([7, 2], 64, 208)
+    np.testing.assert_array_equal(frame.image, drawn.image)
+    np.testing.assert_array_equal(frame.instances, drawn.instances)
+    np.testing.assert_array_equal(frame.road, drawn.road)
+    np.testing.assert_allclose(frame.depth, drawn.depth, atol=1 / 500)
+    np.testing.assert_allclose(frame.points, drawn.points, atol=1e-4)
+    assert [each.name for each in frame.objects] == [each.name for each in drawn.objects]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_run_leaves_nothing_broken_and_resumes(tmp_path, workers):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    write_streets(whole, 8, seed=3, height=64, width=208, progress=False)
+    command = "import sys; from roidepth_lessons.streets import write_streets; "
+    command += f"write_streets(sys.argv[1], 8, seed=3, height=64, width=208, workers={workers}, progress=False)"
+    process = subprocess.Popen([sys.executable, "-c", command, str(broken)], start_new_session=workers == 2)
+    labels = broken / "training" / "label_2"
+    while process.poll() is None and len(list(labels.glob("*.txt"))) < 2:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    time.sleep(0.5)  # the workers notice that nobody reads their lines
+    stale = broken / "training" / "image_2" / ".000007.png.0badcafe.tmp"
+    stale.write_bytes(b"half a picture")
+    for path in labels.glob("*.txt"):  # what counts as complete is complete
+        assert contents(whole)[path.relative_to(broken)] == path.read_bytes()
+        assert read_frame(broken, path.stem).depth is not None
+    write_streets(broken, 8, seed=3, height=64, width=208, progress=False)
+    assert contents(broken) == contents(whole)
+
+
+def test_write_streets_refuses_to_mix(tmp_path):
+    write_streets(tmp_path / "a", 1, seed=1, height=64, width=208, progress=False)
+    before = contents(tmp_path)
+    for other in ({"seed": 2}, {"height": 96}, {"width": 320}):
+        with pytest.raises(ValueError, match="another folder"):
+            write_streets(tmp_path / "a", 2, **{"seed": 1, "height": 64, "width": 208, **other})
+    assert contents(tmp_path) == before
+    note = json.loads((tmp_path / "a" / "streets.json").read_text())
+    (tmp_path / "a" / "streets.json").write_text(json.dumps({**note, "version": "0"}))
+    with pytest.raises(ValueError, match="version"):
+        write_streets(tmp_path / "a", 1, seed=1, height=64, width=208)
+    (tmp_path / "real" / "training" / "label_2").mkdir(parents=True)
+    (tmp_path / "real" / "training" / "label_2" / "000000.txt").write_text("")
+    with pytest.raises(ValueError, match="not streets"):
+        write_streets(tmp_path / "real", 1)
+    (tmp_path / "a" / "streets.json").write_text("{")
+    with pytest.raises(ValueError, match="streets.json"):
+        write_streets(tmp_path / "a", 1, seed=1, height=64, width=208)
+    with pytest.raises(ValueError, match="workers"):
+        write_streets(tmp_path / "b", 1, workers=0)
+
+
+def test_label_statistics_by_hand(tmp_path):
+    row = "{} 0 0 0 1 2 3 4 {} 1.6 4.0 {} 1.65 {} 0.05\n"
+    for i in range(60):
+        names = ["Car", "Pedestrian", "Cyclist", "Van", "Truck"] + ["Car"] * 4
+        heights = 1.5 + 0.1 * (i % 2)
+        (tmp_path / f"{i:06d}.txt").write_text(
+            "".join(row.format(name, heights, 3 if k % 2 else -3, 10 + 5 * k) for k, name in enumerate(names))
+        )
+    facts = label_statistics(tmp_path)
+    assert facts["frames"] == 60
+    car = facts["classes"]["Car"]
+    assert car["objects"] == 300
+    assert car["per_frame"] == [0, 0, 0, 0, 0, 1]
+    assert (car["z"][0], car["z"][20], car["z"][-1]) == (10, 40, 50)
+    np.testing.assert_allclose(car["dimensions_mean"], [1.55, 1.6, 4.0])
+    np.testing.assert_allclose(car["dimensions_covariance"][0][0], 0.0025, rtol=0.01)
+    assert np.argmax(car["yaw"][1]) == 12
+    np.testing.assert_allclose(facts["ground"]["height"], 1.65, atol=1e-3)
+    main([str(tmp_path), str(tmp_path / "out.json")])
+    assert json.loads((tmp_path / "out.json").read_text())["classes"] == facts["classes"]
+
+
+def test_label_statistics_names_what_is_wrong(tmp_path):
+    with pytest.raises(FileNotFoundError, match="label"):
+        label_statistics(tmp_path)
+    (tmp_path / "000001.txt").write_text("Car 0 0\n")
+    with pytest.raises(ValueError, match=r"000001.txt, line 1"):
+        label_statistics(tmp_path)
+
+
+def test_flipped_street_is_still_right(streets):
+    _, frame = streets[2]
+    twice = replace(frame, points=None, calibration=None).flipped().flipped()
+    np.testing.assert_array_equal(twice.instances, frame.instances)
+    assert [each.name for each in twice.objects] == [each.name for each in frame.objects]
+
+
+def test_importing_streets_needs_no_keras():
+    code = "import sys, roidepth_lessons.streets; assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
