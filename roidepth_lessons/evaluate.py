@@ -93,14 +93,9 @@ def _matched_objects(frame, truth, objects):
 
 
 def class_heights():
-    """The height in metres of each class that makes the best of the baseline: the median of ``z h / f`` over KITTI's
-    wholly visible objects. It is more than the true height, as a box also spans the near side of its object.
-    """
+    """Mean height in metres of each class in KITTI's labels."""
     statistics = streets.kitti_statistics()["classes"]
-    try:
-        return [statistics[name]["apparent_height"] for name in CLASSES]
-    except KeyError as error:
-        raise ValueError(f"data/kitti_statistics.json has no {error}; make it anew, see streets.main") from None
+    return [statistics[name]["dimensions_mean"][0] for name in CLASSES]
 
 
 def _depth_figures(model, frame, truth, prediction=None):

@@ -132,7 +132,7 @@ def test_a_network_of_another_kind_is_refused():
 def test_mask_and_agreement_choose_the_right_pixels():
     """A lamp-post in front of a car and a wall behind it: the plain median is wrong, the reading is not."""
     log_depth = np.full((10, 10), np.log(40.0))
-    log_depth[:, 2:6] = np.log(20.0)
+    log_depth[:, 2:5] = np.log(20.0)
     log_depth[:, 0] = np.log(6.0)
     logits = np.where(log_depth == np.log(20.0), 3.0, -3.0)
     patch = np.stack([log_depth, np.full((10, 10), -3.0), logits], axis=-1).astype("float32")

@@ -164,8 +164,9 @@ def test_no_box_and_boxes_outside():
 def test_where_windows_do_not_pay_the_planner_changes_over():
     corners = [[x, y, x + 7, y + 7] for x in (0, 408) for y in (0, 120)]
     every_call_is_dear = lambda rows, columns: rows * columns + 1e5  # noqa: E731
-    assert roi.plan_windows(corners, 32, 104, every_call_is_dear).kind == "full frame"
-    assert roi.plan_windows(corners, 32, 104, every_call_is_dear, allow_full=False).kind == "bounding window"
+    everything = roi.plan_windows(corners, 32, 104, every_call_is_dear)
+    assert everything.windows.tolist() == [[0, 0, 32, 104]]
+    assert everything.share == 1
     assert roi.plan_windows(corners[:1], 32, 104, every_call_is_dear).kind == "windows"
     middle = [[100, 30, 110, 40], [130, 80, 140, 90]]
     around = roi.plan_windows(middle, 32, 104, every_call_is_dear)
