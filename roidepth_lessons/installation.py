@@ -25,7 +25,7 @@ def report():
             continue
         verdict = compare(installed, tried)
         note = {"newer": "; newer than what was tried, it may work", "older": "; too old", "tried": ""}[verdict]
-        print(f"{name} {installed} (tried: {tried}{note})")
+        print(f"{name} {installed} (allowed: {tried}{note})")
         if verdict == "older":
             problems.append(f"{name} {tried}: {installed} is too old: python -m pip install -r requirements.txt")
     for what, path in (
