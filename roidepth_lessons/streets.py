@@ -9,6 +9,7 @@ Everything is a function of (seed, height, width); the layout of the world is a 
 """
 
 import argparse
+import bisect
 import functools
 import json
 import math
@@ -244,7 +245,7 @@ def _car(solids, rng, place, owner, size):
     half, side, colour = length / 2, width / 2, _pick(rng, CAR_COLOURS)
     clearance, sill, nose = 0.13 * height, 0.3 * height, height * rng.uniform(0.46, 0.52)
     belt = height * rng.uniform(0.57, 0.62)
-    rear, hood, lean_rear = length * np.array(CAR_SHAPES[rng.integers(len(CAR_SHAPES))])
+    rear, hood, lean_rear = (length * share for share in CAR_SHAPES[rng.integers(len(CAR_SHAPES))])
     lean_front = length * rng.uniform(0.15, 0.2)
     glass = np.array((0.06, 0.07, 0.08)) * rng.uniform(0.6, 2.5)
     box(
@@ -272,7 +273,7 @@ def _car(solids, rng, place, owner, size):
         """A pane of glass, a finger proud of the cabin, between 12 % and 86 % of its height."""
         levels = []
         for share in (0.1, 0.86):
-            x0, x1, _, z1 = low + share * (high - low)
+            x0, x1, _, z1 = (low + share * (high - low)).tolist()
             ends = x0 + x_start * (x1 - x0) - x_out, x0 + x_end * (x1 - x0) + x_out
             levels.append(_span(*ends, z1 - z_inset + z_out))
         box(glass, *levels, belt + 0.1 * (height - belt), belt + 0.86 * (height - belt), PAINT)
@@ -501,25 +502,49 @@ BUILDERS = {"Car": _car, "Van": _van, "Truck": _truck, "Pedestrian": _pedestrian
 
 
 @functools.cache
-def _spread(name):
-    return np.linalg.cholesky(kitti_statistics()["classes"][name]["dimensions_covariance"]).T
+def _distributions(name):
+    """What `kitti_statistics` says of a class, ready to draw from: z, x and dimensions, cumulated yaw and counts."""
+    facts = kitti_statistics()["classes"][name]
+    share = np.array(facts["per_frame"])
+    share[1:] *= OVERSAMPLING[name]
+    share[0] = max(0.0, 1 - share[1:].sum())
+    return {
+        "count": _cumulated(share),
+        "z": np.array(facts["z"]),
+        "x": np.array(facts["x"]),
+        "yaw": [_cumulated(np.array(each)) for each in facts["yaw"]],
+        "dimensions": np.array(facts["dimensions_mean"]),
+        "spread": np.linalg.cholesky(facts["dimensions_covariance"]).T,
+    }
+
+
+def _cumulated(share):
+    total = np.cumsum(share / share.sum())
+    return total / total[-1]
+
+
+def _choose(rng, cumulated):
+    """A bin, by its share; as ``rng.choice(bins, p=...)``, without the checks that cost more than the draw."""
+    return int(cumulated.searchsorted(rng.random(), side="right"))
+
+
+def _count(rng, name):
+    """How many objects of a class: as in a real frame, more often non-empty by the oversampling."""
+    return _choose(rng, _distributions(name)["count"])
 
 
 def _sample_object(rng, name, heading):
     """(dimensions, x, z, yaw) of one object, as the real labels have them."""
-    facts = kitti_statistics()["classes"][name]
+    facts = _distributions(name)
     z = float(np.interp(rng.random(), LEVELS, facts["z"]))
-    bin_ = int(np.clip(np.searchsorted(DISTANCE_EDGES, z, side="right") - 1, 0, len(DISTANCE_EDGES) - 2))
-    x = float(np.interp(rng.random(), LEVELS, facts["x"][bin_]))
-    side = int(np.searchsorted(SIDE_EDGES, x, side="right") - 1)
-    chance = np.asarray(facts["yaw"][side])
-    yaw = (rng.choice(YAW_BINS, p=chance / chance.sum()) + rng.random()) * 2 * np.pi / YAW_BINS - np.pi
-    along = np.sign(yaw) * np.pi / 2
+    x = float(np.interp(rng.random(), LEVELS, facts["x"][bisect.bisect(DISTANCE_EDGES[1:-1], z)]))
+    chance = facts["yaw"][bisect.bisect(SIDE_EDGES[1:-1], x)]
+    yaw = (_choose(rng, chance) + rng.random()) * 2 * np.pi / YAW_BINS - np.pi
+    along = math.copysign(np.pi / 2, yaw)
     if name != "Pedestrian" and abs(yaw - along) < 0.3:  # traffic follows the road
         yaw = along + heading + rng.normal(0, 0.02 if name == "Car" else 0.06)
-    size = np.clip(rng.standard_normal(3), -2.2, 2.2) @ _spread(name)
-    size = np.maximum(size + facts["dimensions_mean"], (1.0, 0.4, 0.4))
-    return size, x, z, yaw
+    deviation = np.minimum(np.maximum(rng.standard_normal(3), -2.2), 2.2)
+    return np.maximum(deviation @ facts["spread"] + facts["dimensions"], (1.0, 0.4, 0.4)), x, z, yaw
 
 
 def _area(x, z, yaw, length, width, margin=0.0):
@@ -545,14 +570,6 @@ def _overlap(first, second):
         if min(p) > max(q) or min(q) > max(p):
             return False
     return True
-
-
-def _count(rng, name):
-    """How many objects of a class: as in a real frame, more often non-empty by the oversampling."""
-    share = np.array(kitti_statistics()["classes"][name]["per_frame"])
-    share[1:] *= OVERSAMPLING[name]
-    share[0] = max(0.0, 1 - share[1:].sum())
-    return int(rng.choice(len(share), p=share / share.sum()))
 
 
 def _place_objects(rng, street, rows, heading):
@@ -590,7 +607,7 @@ def _add_object(rng, street, name, size, x, z, yaw):
     solids, owner = street.solids, len(street.objects)
     place = solids.place(x, street.ground_y(z), z, yaw)
     first_box, first_disc = len(solids.boxes), len(solids.discs)
-    BUILDERS[name](solids, rng, place, owner, size)
+    BUILDERS[name](solids, rng, place, owner, size.tolist())
     boxes, discs = np.array(solids.boxes[first_box:]), np.array(solids.discs[first_disc:]).reshape(-1, 5)
     along = np.concatenate([boxes[:, [0, 1, 4, 5]].ravel(), discs[:, 0] - discs[:, 2], discs[:, 0] + discs[:, 2]])
     across = np.concatenate([boxes[:, [2, 3, 6, 7]].ravel(), discs[:, 3:].ravel()])
@@ -854,22 +871,34 @@ def _cross(a, b):
 
 
 def _extents(vertices, camera):
-    """(n, 2, k, 3) vertices to (n, 4): left, top, right, bottom of the projection of what lies in front of NEAR."""
-    low, high, turn = vertices[:, 0], vertices[:, 1], np.roll(np.arange(vertices.shape[2]), -1)
-    first = np.stack([low, high, low], axis=1)  # the three edges that begin at a corner: along each ring, and up
-    second = np.stack([low[:, turn], high[:, turn], high], axis=1)
-    share = (NEAR - first[..., 2]) / np.where(
-        np.abs(second[..., 2] - first[..., 2]) < 1e-9, 1e-9, second[..., 2] - first[..., 2]
-    )
-    cut = first + np.clip(share, 0, 1)[..., None] * (second - first)
-    crossing = (first[..., 2] < NEAR) != (second[..., 2] < NEAR)
-    points = np.concatenate([vertices, cut], axis=1)
-    valid = np.concatenate([vertices[..., 2] >= NEAR, crossing], axis=1)
+    """(n, 2, k, 3) vertices to (n, 4): left, top, right, bottom of the projection of what lies in front of NEAR.
+
+    Infinite, and left > right, where nothing does.
+    """
+    ahead = vertices[..., 2] >= NEAR
+    extents = _bounds(vertices, ahead, camera)
+    partly = np.flatnonzero(~ahead.all(axis=(1, 2)) & ahead.any(axis=(1, 2)))
+    if len(partly):  # where an edge passes through the plane z = NEAR there is one more corner
+        low, high = vertices[partly, 0], vertices[partly, 1]
+        turn = np.roll(np.arange(vertices.shape[2]), -1)
+        first = np.stack([low, high, low], axis=1)  # the three edges that begin at a corner: along each ring, and up
+        second = np.stack([low[:, turn], high[:, turn], high], axis=1)
+        crossing = (first[..., 2] < NEAR) != (second[..., 2] < NEAR)
+        rise = np.where(crossing, second[..., 2] - first[..., 2], 1)
+        cut = first + ((NEAR - first[..., 2]) / rise)[..., None] * (second - first)
+        more = _bounds(cut, crossing, camera)
+        extents[partly, :2] = np.minimum(extents[partly, :2], more[:, :2])
+        extents[partly, 2:] = np.maximum(extents[partly, 2:], more[:, 2:])
+    return extents
+
+
+def _bounds(points, valid, camera):
+    """(n, ..., 3) points to (n, 4): left, top, right, bottom of the projection of those that are valid."""
     depth = np.maximum(points[..., 2], NEAR)
-    u = camera.focal_length[0] * points[..., 0] / depth + camera.center[0]
-    v = camera.focal_length[1] * points[..., 1] / depth + camera.center[1]
-    low = [np.where(valid, each, np.inf).min(axis=(1, 2)) for each in (u, v)]
-    high = [np.where(valid, each, -np.inf).max(axis=(1, 2)) for each in (u, v)]
+    axes = tuple(range(1, valid.ndim))
+    pixels = [camera.focal_length[i] * points[..., i] / depth + camera.center[i] for i in range(2)]
+    low = [np.where(valid, each, np.inf).min(axis=axes) for each in pixels]
+    high = [np.where(valid, each, -np.inf).max(axis=axes) for each in pixels]
     return np.stack(low + high, axis=-1)
 
 
@@ -966,18 +995,18 @@ def _cast(street, scene, camera):
     )
     covered = np.zeros(len(street.objects) * inverse.size, dtype=bool)
     covered[np.concatenate([np.zeros(0, np.int64), *covers])] = True  # a place per object and pixel
-    return inverse, surface, covered.reshape(-1, inverse.size).sum(axis=1), x, y
+    return inverse, surface, [np.count_nonzero(each) for each in covered.reshape(-1, inverse.size)], x, y
 
 
 def _cast_part(street, scene, part, window, x, y, inverse, surface, covers):
     """Cast the rays of a window (left, top, right, bottom) at one part."""
     left, top, right, bottom = window
-    first, entries = scene.first[part], scene.entries[part]
+    first, entries = int(scene.first[part]), int(scene.entries[part])
     columns, rows = x[left:right], y[top:bottom]
     view, index = inverse[top:bottom, left:right], surface[top:bottom, left:right]
     crown = part - len(scene.first) + len(street.solids.crowns)  # crowns are the last parts
     if crown >= 0:
-        _cast_crown(street.solids.crowns[crown], columns, rows, view, index, int(first), street.style["salt"])
+        _cast_crown(street.solids.crowns[crown], columns, rows, view, index, first, street.style["salt"])
         return
     if entries == 0:
         return
@@ -985,10 +1014,10 @@ def _cast_part(street, scene, part, window, x, y, inverse, surface, covers):
     depths = (slopes[:, 1:2] * rows + slopes[:, 2:3])[:, :, None] + (slopes[:, 0:1] * columns)[:, None, :]
     entry = depths[0] if entries == 1 else np.minimum.reduce(depths[:entries])
     hit = (entry >= np.maximum.reduce(depths[entries:])) & (entry > 0)
-    owner = scene.owners[part]
+    owner = int(scene.owners[part])
     if owner >= 0:
-        v, u = hit.nonzero()
-        covers.append(owner * inverse.size + (v + top) * inverse.shape[1] + u + left)
+        v, u = np.divmod(np.flatnonzero(hit), np.intp(right - left))
+        covers.append(v * inverse.shape[1] + u + (owner * inverse.size + top * inverse.shape[1] + left))
     hit &= entry > view
     np.copyto(view, entry, where=hit)
     np.copyto(index, first, where=hit)
@@ -1036,7 +1065,8 @@ def _cast_crown(crown, x, y, view, index, surface, salt):
     discriminant = b * b - a * direction
     grain = 8 * centre_z / min(1.5, radii[0])
     shift = salt + 31 * surface
-    ragged = _noise_tile()[((_lattice(y * grain) + shift) & 127)[:, None], (_lattice(x * grain) + shift // 128) & 127]
+    ragged = _noise_tile().take((_lattice(y * grain) + shift) & 127, axis=0)
+    ragged = ragged.take((_lattice(x * grain) + shift // 128) & 127, axis=1)
     hit = discriminant > direction * (0.55 * ragged)
     entry = (b + np.sqrt(np.maximum(discriminant, 0))) * (1 / a)
     hit &= entry > view
@@ -1078,7 +1108,8 @@ def _lattice(values):
 
 
 def _outlines(rows, sun, casting):
-    """Outlines on the ground of rows (n, 10) of `Solids.shadows`, carried along the sunlight if `casting`.
+    """Outlines on the ground of rows (n, 10) of `Solids.shadows`, carried along the sunlight where
+    `casting` (n, 1) is 1 and not where it is 0.
 
     The outline of a convex area that is carried along a vector: its own sides, each pushed out as far as the vector
     goes, and two sides along the vector (a Minkowski sum).
@@ -1088,8 +1119,8 @@ def _outlines(rows, sun, casting):
         and largest x / z.
     """
     x, z, yaw, half_length, half_width, low, high, _, _, is_round = (rows[:, i : i + 1] for i in range(10))
-    reach = -np.array((sun[0], sun[2])) / max(-sun[1], 0.1) * casting
-    start, way = reach * low, reach * (high - low)
+    reach = -np.array((sun[0], sun[2])) / max(-sun[1], 0.1)
+    start, way = reach * low * casting, reach * (high - low) * casting
     end = np.arctan2(reach[0], reach[1]) + np.array([0, np.pi])  # of the sides along the sunlight
     turn = np.concatenate([yaw - np.arange(8) * np.pi / 4, np.broadcast_to(end, (len(rows), 2))], axis=1)
     normal = np.stack([np.cos(turn), -np.sin(turn)], axis=-1)
@@ -1130,11 +1161,12 @@ def _ground_light(street, x, s):
     rows = np.array(street.solids.shadows).reshape(-1, 10)
     rows = rows[rows[:, 1] - rows[:, 3] < 60]
     standing = rows[rows[:, 8] >= 0]
-    sides, bounds = _outlines(standing, street.style["sun"], 0)
+    casting = np.repeat((0.0, 1.0), (len(standing), len(rows)))[:, None]
+    sides, bounds = _outlines(np.concatenate([standing, rows]), street.style["sun"], casting)
     for i, row in enumerate(standing):
         _darken(contact, sides[i, :8:2], bounds[i], x, s, 0.7 if row[3] + row[4] > 1.5 else 0.3)
     if street.style["sun_strength"] > 0.2:
-        sides, bounds = _outlines(rows, street.style["sun"], 1)
+        sides, bounds = sides[len(standing) :], bounds[len(standing) :]
         for i, row in enumerate(rows):
             _darken(light, sides[i] if row[9] else sides[i, [0, 2, 4, 6, 8, 9]], bounds[i], x, s, row[7])
         scenery = sides[rows[:, 8] < 0]
@@ -1384,7 +1416,7 @@ def _labels(street, scene, camera, surface, covers):
             )
         )
         numbers[index] = len(kept)
-    return tuple(kept + ignored), numbers[owner_of]
+    return tuple(kept + ignored), np.take(numbers, owner_of)
 
 
 @functools.cache
@@ -1393,7 +1425,8 @@ def _beams():
     elevation = np.deg2rad(np.concatenate([np.linspace(2, -8.33, 32), np.linspace(-8.83, -24.8, 32)]))
     azimuth = np.deg2rad(np.arange(-45, 45, 0.17))
     up, across = np.meshgrid(elevation, azimuth, indexing="ij")
-    return np.stack([np.tan(across), -np.tan(up) / np.cos(across)]).reshape(2, -1)
+    ways = np.stack([np.tan(across), -np.tan(up) / np.cos(across)]).reshape(2, -1)
+    return ways[:, ways[1] < 0.36]  # the camera sees no steeper ones
 
 
 def _lidar(depth, camera, x, y, rng):
