@@ -9,7 +9,7 @@ from . import CLASSES, depth, detection, kitti
 from .frames import DONT_CARE, UNKNOWN_ANGLE
 from .model import CANONICAL_FOCAL_LENGTH
 
-NEIGHBOURS = ("Van", "Person_sitting")
+NEIGHBOUR_OF = {"Van": "Car", "Person_sitting": "Pedestrian"}
 """KITTI's classes that resemble one of ours: finding one is neither right nor wrong."""
 
 DEPTH_STEP = 1 / 256
@@ -64,7 +64,7 @@ def make_example(frame, height, width):
             [_properties(each, surfaces[index], scale) for index, each in zip(rows, objects, strict=True)]
         ).reshape(-1, 7),
         ignored_boxes=np.array(
-            [each.box for each in frame.objects if each.name in (DONT_CARE, *NEIGHBOURS) and _has_area(each)]
+            [each.box for each in frame.objects if each.name in (DONT_CARE, *NEIGHBOUR_OF) and _has_area(each)]
         ).reshape(-1, 4),
         depth=np.clip(np.rint(known * scale / DEPTH_STEP), 0, 65535).astype(np.uint16),
         instances=None if frame.instances is None else _renumber(frame.instances, rows),

@@ -23,6 +23,10 @@ NEAREST, FARTHEST = 1.0, 150.0
 """Bounds of the depth in metres, for a camera with the canonical focal length."""
 
 
+LOG_SCALE_BOUNDS = float(np.log(0.005)), 0.0
+"""Bounds of the predicted log scale of a log depth's error: 0.5 % to 100 %."""
+
+
 @keras.saving.register_keras_serializable("roidepth_lessons")
 class DepthToSpace(layers.Layer):
     """Pixel shuffle (Shi et al., CVPR 2016): every 4 channels become 2x2 pixels of one channel."""
@@ -159,7 +163,7 @@ def depth_loss(y_true, y_pred):
     depth_weight, mask_weight = y_true[..., 1], y_true[..., 3]
     true_log_depth = ops.where(depth_weight > 0, y_true[..., 0], y_pred[..., 0])
     error = ops.abs(y_pred[..., 0] - true_log_depth)
-    log_scale = ops.clip(y_pred[..., 1], float(np.log(0.005)), 0.0)
+    log_scale = ops.clip(y_pred[..., 1], *LOG_SCALE_BOUNDS)
     scale_loss = ops.stop_gradient(error) * ops.exp(-log_scale) + log_scale
     logits = y_pred[..., 2]
     is_object = ops.where(mask_weight > 0, y_true[..., 2], 0.0)

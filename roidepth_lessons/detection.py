@@ -22,6 +22,9 @@ from keras import layers, ops
 from keras.utils import bounding_boxes
 
 STRIDE = 4
+LOG_SCALE_BOUNDS = float(np.log(0.005)), 0.0
+"""Bounds of the predicted log scale of a log distance's error: 0.5 % to 100 %."""
+
 OBJECT_FIELDS = ("log_distance", "log_scale", "surface_offset", "log_height", "log_width", "log_length", "sin", "cos")
 
 
@@ -210,8 +213,8 @@ def edge_distances(log_distances):
 
 
 def bounded_log_scale(raw):
-    """Log of the scale of a log distance's error, kept between 0.5 % and 100 %."""
-    return ops.clip(raw, float(np.log(0.005)), 0.0)
+    """Log of the scale of a log distance's error, kept within its bounds."""
+    return ops.clip(raw, *LOG_SCALE_BOUNDS)
 
 
 # Decoding ------------------------------------------------------------------------------------------------------------

@@ -3,10 +3,8 @@
 import numpy as np
 
 from . import CLASSES, kitti, metrics, streets
-from .dataset import NEIGHBOURS
+from .dataset import NEIGHBOUR_OF
 from .frames import DONT_CARE
-
-NEIGHBOUR_OF = {"Van": "Car", "Person_sitting": "Pedestrian"}
 
 
 def evaluate(model, root, frame_ids=None, mode="auto", report=None):
@@ -51,7 +49,7 @@ def true_regions(frame):
     """Labels as `metrics.average_precision` wants them; DontCare and neighbouring classes are ignored regions."""
     boxes, labels, ignored = [], [], []
     for each in frame.objects:
-        if each.name in CLASSES or each.name in NEIGHBOURS or each.name == DONT_CARE:
+        if each.name in (*CLASSES, *NEIGHBOUR_OF, DONT_CARE):
             name = NEIGHBOUR_OF.get(each.name, each.name)
             boxes.append(each.box)
             labels.append(CLASSES.index(name) if name in CLASSES else -1)

@@ -1,4 +1,4 @@
-"""Says in plain words what is installed, which versions were tried, and what is missing."""
+"""Says in plain words what is installed, which versions are allowed, and what is missing."""
 
 import platform
 import re
@@ -17,17 +17,17 @@ def report():
     print(f"Python {platform.python_version()}", "(allowed: 3.11 to 3.13; tried: 3.11)")
     if not TRIED_PYTHON[0] <= version <= TRIED_PYTHON[1]:
         problems.append("Python: use 3.11, 3.12 or 3.13")
-    for name, tried in requirements():
+    for name, allowed in requirements():
         try:
             installed = metadata.version(name)
         except metadata.PackageNotFoundError:
             problems.append(f"{name}: python -m pip install -r requirements.txt")
             continue
-        verdict = compare(installed, tried)
-        note = {"newer": "; newer than what was tried, it may work", "older": "; too old", "tried": ""}[verdict]
-        print(f"{name} {installed} (allowed: {tried}{note})")
+        verdict = compare(installed, allowed)
+        note = {"newer": "; newer than what is allowed, it may work", "older": "; too old", "allowed": ""}[verdict]
+        print(f"{name} {installed} (allowed: {allowed}{note})")
         if verdict == "older":
-            problems.append(f"{name} {tried}: {installed} is too old: python -m pip install -r requirements.txt")
+            problems.append(f"{name} {allowed}: {installed} is too old: python -m pip install -r requirements.txt")
     for what, path in (
         ("shipped weights", DATA_FOLDER / "weights" / "streets.keras"),
         ("sample of streets", DATA_FOLDER / "sample" / "training" / "image_2"),
@@ -40,15 +40,15 @@ def report():
     return 1 if problems else 0
 
 
-def compare(installed, tried):
-    """Whether a version, "2.4.1", is "older" or "newer" than a range, ">=2.0,<3", or "tried"."""
+def compare(installed, allowed):
+    """Whether a version, "2.4.1", is "older" or "newer" than a range, ">=2.0,<3", or "allowed"."""
     version = _numbers(installed)
-    for bound in tried.split(","):
+    for bound in allowed.split(","):
         if bound.startswith(">=") and version < _numbers(bound):
             return "older"
         if bound.startswith("<") and version >= _numbers(bound):
             return "newer"
-    return "tried"
+    return "allowed"
 
 
 def _numbers(version):

@@ -283,7 +283,7 @@ def _read_object(found, patch, camera, factor):
     instance_distance = np.exp(properties["log_distance"]) * factor
     surface, low, high, roi_scale = read_patch(patch, properties["log_distance"])
     roi_distance = max(surface * factor + properties["surface_offset"], 0.1)
-    instance_scale = np.exp(float(np.clip(properties["log_scale"], np.log(0.005), 0)))
+    instance_scale = np.exp(float(np.clip(properties["log_scale"], *detection.LOG_SCALE_BOUNDS)))
     weights = np.array([roi_scale, instance_scale]) ** -2.0
     log_distance = np.average(np.log([roi_distance, instance_distance]), weights=weights)
     distance = float(np.exp(log_distance))
@@ -324,7 +324,7 @@ def read_patch(patch, log_distance):
     agreement = np.exp(-np.abs(log_depth - log_distance) / 0.15)
     weights = mask * np.maximum(agreement, 1e-6)
     low, middle, high = np.exp(roi.weighted_quantile(log_depth, weights, [0.16, 0.5, 0.84]))
-    scale = np.exp(np.clip(roi.weighted_quantile(log_scale, weights), np.log(0.005), 0))
+    scale = np.exp(np.clip(roi.weighted_quantile(log_scale, weights), *depth.LOG_SCALE_BOUNDS))
     return middle, low, high, float(scale)
 
 

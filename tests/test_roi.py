@@ -35,7 +35,9 @@ def _head(integer_weights):
     head = depth.build_depth_head(feature_channels=6, channels=(6, 4))
     if integer_weights:
         generator = np.random.default_rng(0)
-        head.set_weights([generator.integers(-2, 3, size=value.shape).astype("float32") for value in head.get_weights()])
+        head.set_weights(
+            [generator.integers(-2, 3, size=value.shape).astype("float32") for value in head.get_weights()]
+        )
     return keras.Model(head.input, head.get_layer("to_stride1").output)
 
 
@@ -168,6 +170,15 @@ def test_where_windows_do_not_pay_the_planner_changes_over():
     assert everything.windows.tolist() == [[0, 0, 32, 104]]
     assert everything.share == 1
     assert roi.plan_windows(corners[:1], 32, 104, every_call_is_dear).kind == "windows"
+    cheap = lambda size: lambda rows, columns: np.where((rows == size[0]) & (columns == size[1]), 5.0, rows * columns)  # noqa: E731
+    apart = [[200, 10, 210, 20], [100, 110, 110, 120], [300, 110, 310, 120]]  # no two of them span all three
+    whole = roi.plan_windows(apart, 32, 104, cheap((32, 104)))
+    assert (whole.kind, whole.work, whole.window_of.tolist()) == ("full frame", 5, [0, 0, 0])
+    assert roi.plan_windows(apart, 32, 104, cheap((32, 104)), allow_full=False).kind == "windows"
+    regions = roi.snap_boxes(apart, 32, 104)
+    size = regions[:, 2:].max(axis=0) - regions[:, :2].min(axis=0)
+    around_all = roi.plan_windows(apart, 32, 104, cheap(size))
+    assert (around_all.kind, around_all.work, around_all.window_of.tolist()) == ("bounding window", 5, [0, 0, 0])
     middle = [[100, 30, 110, 40], [130, 80, 140, 90]]
     around = roi.plan_windows(middle, 32, 104, every_call_is_dear)
     assert len(around.windows) == 1
