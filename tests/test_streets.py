@@ -410,13 +410,17 @@ def test_write_streets_refuses_to_mix(tmp_path):
 
 def test_label_statistics_by_hand(tmp_path):
     row = "{} 0 0 0 1 2 3 4 {} 1.6 4.0 {} 1.65 {} 0.05\n"
+    labels = tmp_path / "label_2"
+    for folder in (labels, tmp_path / "calib"):
+        folder.mkdir()
     for i in range(60):
         names = ["Car", "Pedestrian", "Cyclist", "Van", "Truck"] + ["Car"] * 4
         heights = 1.5 + 0.1 * (i % 2)
-        (tmp_path / f"{i:06d}.txt").write_text(
+        (tmp_path / "calib" / f"{i:06d}.txt").write_text("P2: 50 0 0 0 0 50 0 0 0 0 1 0\n")
+        (labels / f"{i:06d}.txt").write_text(
             "".join(row.format(name, heights, 3 if k % 2 else -3, 10 + 5 * k) for k, name in enumerate(names))
         )
-    facts = label_statistics(tmp_path)
+    facts = label_statistics(labels)
     assert facts["frames"] == 60
     car = facts["classes"]["Car"]
     assert car["objects"] == 300
@@ -426,8 +430,11 @@ def test_label_statistics_by_hand(tmp_path):
     np.testing.assert_allclose(car["dimensions_covariance"][0][0], 0.0025, rtol=0.01)
     assert np.argmax(car["yaw"][1]) == 12
     np.testing.assert_allclose(facts["ground"]["height"], 1.65, atol=1e-3)
-    main([str(tmp_path), str(tmp_path / "out.json")])
-    assert json.loads((tmp_path / "out.json").read_text())["classes"] == facts["classes"]
+    main([str(labels), str(tmp_path / "out.json")])
+    stored = json.loads((tmp_path / "out.json").read_text())["classes"]
+    apparent = {name: each.pop("apparent_height") for name, each in stored.items()}
+    assert (apparent["Car"], apparent["Truck"]) == (2 * 40 / 50, 2 * 30 / 50)  # median z 40 and 30 m, boxes of 2 pixels
+    assert stored == facts["classes"]
 
 
 def test_label_statistics_names_what_is_wrong(tmp_path):
