@@ -60,7 +60,7 @@ class CameraRays(layers.Layer):
         return {**super().get_config(), "focal_length": self.focal_length, "stride": self.stride}
 
 
-def build_encoder(channels=(16, 32, 64, 96, 128), blocks=(1, 2, 2, 2), neck_channels=48, canonical_focal_length=240.0):
+def build_encoder(channels=(24, 48, 64, 96, 128), blocks=(2, 2, 2, 2), neck_channels=48, canonical_focal_length=240.0):
     """The encoder and its neck as one Keras model.
 
     Args:

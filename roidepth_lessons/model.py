@@ -27,7 +27,7 @@ WEAKEST = 0.02
 """Peaks with a lower score are not even candidates."""
 
 
-def build_network(class_count=len(CLASSES), channels=(16, 32, 64, 96, 128), blocks=(1, 2, 2, 2), neck_channels=48):
+def build_network(class_count=len(CLASSES), channels=(24, 48, 64, 96, 128), blocks=(2, 2, 2, 2), neck_channels=48):
     """The network that is trained: one shared encoder, two branches, full depth map.
 
     Returns:

@@ -40,8 +40,8 @@ class Settings:
         start: Weights file to start from, or None.
     """
 
-    streets: int = 4000
-    epochs: int = 4
+    streets: int = 12000
+    epochs: int = 6
     batch_size: int = 16
     learning_rate: float = 2e-3
     height: int = 128
