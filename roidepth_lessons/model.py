@@ -183,6 +183,8 @@ class RoiDepth:
         candidates, features = self.detect(photo, photo_camera)
         strong = candidates["scores"] >= (self.threshold if threshold is None else threshold)
         found = {name: values[strong] for name, values in candidates.items()}
+        once = detection.distinct(found["boxes"], found["scores"])
+        found = {name: values[once] for name, values in found.items()}
         plan = self.plan(found["boxes"], features.shape[1:3], mode)
         decoded = self.decode(features, plan)
         factor = np.mean(photo_camera.focal_length) / CANONICAL_FOCAL_LENGTH

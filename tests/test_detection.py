@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from keras.utils import bounding_boxes
 
-from roidepth_lessons import detection
+from roidepth_lessons import detection, metrics
 
 ROWS, COLUMNS = 8, 16
 BOXES = np.array([[10.0, 4, 30, 20], [40, 10, 44, 22], [-6, 20, 14, 40]])
@@ -193,3 +193,25 @@ def test_head_gives_the_three_maps():
         "object": (2, 5, 6, 8),
     }
     assert isinstance(head, keras.Model)
+
+
+def test_one_thing_is_reported_once():
+    boxes = [[10, 10, 30, 50], [10, 11, 30, 51], [25, 10, 45, 50], [10, 10, 30, 50], [100, 10, 130, 30]]
+    # The surest of the three that lie on one another stays; the neighbour that overlaps by a seventh stays too.
+    assert detection.distinct(boxes, [0.5, 0.8, 0.4, 0.6, 0.3]).tolist() == [False, True, True, False, True]
+    assert detection.distinct(boxes, [0.5, 0.5, 0.4, 0.5, 0.3]).tolist() == [True, False, True, False, True]
+    assert detection.distinct(boxes, [0.5, 0.8, 0.4, 0.6, 0.3], most_overlap=1.01).all()
+    assert detection.distinct([], []).shape == (0,)
+
+
+def test_what_stays_overlaps_nothing_surer_that_stays():
+    rng = np.random.default_rng(3)
+    corners = rng.uniform(0, 60, (40, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(15, 40, (40, 2))], axis=1)
+    scores = rng.permutation(40) / 40
+    kept = detection.distinct(boxes, scores, most_overlap=0.4)
+    iou = metrics.box_iou(boxes, boxes)
+    for index in range(40):
+        surer = [other for other in range(40) if kept[other] and scores[other] > scores[index]]
+        assert kept[index] == all(iou[index, other] < 0.4 for other in surer)
+    assert 3 < kept.sum() < 40
