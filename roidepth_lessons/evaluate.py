@@ -91,9 +91,9 @@ def _matched_objects(frame, truth, objects):
 
 
 def class_heights():
-    """Mean height in metres of each class in KITTI's labels."""
+    """How high each class looks in KITTI, in metres: the H that makes z = f H / h right for half of its labels."""
     statistics = streets.kitti_statistics()["classes"]
-    return [statistics[name]["dimensions_mean"][0] for name in CLASSES]
+    return [statistics[name]["apparent_height"] for name in CLASSES]
 
 
 def _depth_figures(model, frame, truth, prediction=None):
@@ -138,7 +138,8 @@ def summarise(rows, mode):
         ``frames``; ``mode``; ``detection.<Class>.{ap50, ap, count}``, 0 to 1; ``distance.{all, <Class>}`` of
         `metrics.distance_errors` against the label's z (the box centre) and ``distance.by_range``;
         ``distance_surface`` likewise against the visible surface; ``distance_instance`` for the detection head alone;
-        ``baseline_box_height`` for z = f H / h on the same detections; ``depth.{image, inside_boxes}`` of
+        ``baseline_box_height`` for z = f H / h on the same detections, with H fitted to KITTI's labels
+        (:func:`class_heights`); ``depth.{image, inside_boxes}`` of
         `metrics.depth_errors` over the pixels of all frames (``silog``: mean over the frames);
         ``head_work.{mean, max}`` as a share of full decoding. What can't be measured is None.
     """
