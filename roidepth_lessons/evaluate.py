@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import CLASSES, kitti, metrics, streets
+from . import CLASSES, kitti, label_statistics, metrics
 from .dataset import NEIGHBOUR_OF
 from .frames import DONT_CARE
 
@@ -92,7 +92,7 @@ def _matched_objects(frame, truth, objects):
 
 def class_heights():
     """Mean height in metres of each class in KITTI's labels."""
-    statistics = streets.kitti_statistics()["classes"]
+    statistics = label_statistics.kitti_statistics()["classes"]
     return [statistics[name]["dimensions_mean"][0] for name in CLASSES]
 
 
