@@ -11,6 +11,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,7 +184,7 @@ def _work():
 
 
 class _ProgressLine:
-    """One line that overwrites itself and always ends in the same text."""
+    """One line that overwrites itself, at most ten times a second, and always ends in the same text."""
 
     def __init__(self, done, count, visible):
         self.done, self.count, self.visible = done, count, visible
@@ -191,9 +192,11 @@ class _ProgressLine:
 
     def step(self):
         self.done += 1
-        self.show()
+        if time.monotonic() >= self.due:
+            self.show()
 
     def show(self, end=""):
+        self.due = time.monotonic() + 0.1
         if self.visible:
             bar = "#" * (30 * self.done // max(self.count, 1))
             print(f"\r[{bar:<30}] {self.done:>6} of {self.count} streets", end=end, flush=True)

@@ -6,11 +6,13 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from roidepth_lessons import CLASSES, street_layout
+from roidepth_lessons import streets as streets_module
 from roidepth_lessons.camera import Camera
 from roidepth_lessons.frames import DONT_CARE, depth_map
 from roidepth_lessons.kitti import frame_ids, read_frame
@@ -376,6 +378,18 @@ def test_a_killed_run_leaves_nothing_broken_and_resumes(tmp_path, workers):
         assert read_frame(broken, path.stem).depth is not None
     write_streets(broken, 8, seed=3, height=64, width=208, progress=False)
     assert contents(broken) == contents(whole)
+
+
+def test_progress_is_shown_at_most_ten_times_a_second(tmp_path, monkeypatch, capsys):
+    clock = iter(np.arange(0, 100, 0.013))  # seconds pass from one look at the clock to the next
+    monkeypatch.setattr(streets_module, "_write_street", lambda *arguments, **settings: None)
+    monkeypatch.setattr(streets_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    write_streets(tmp_path, 500, workers=1)
+    shown = capsys.readouterr().out.split("\r")
+    seconds = next(clock)
+    assert 6.5 < seconds < 8
+    assert 8 * seconds < len(shown) - 3 <= 10 * seconds  # an empty text, the first line and the last are not counted
+    assert shown[-1] == f"[{'#' * 30}]    500 of 500 streets\n"
 
 
 def test_two_processes_write_what_one_writes(tmp_path, capsys):
