@@ -19,6 +19,7 @@ from roidepth_lessons.kitti import frame_ids, read_frame
 from roidepth_lessons.label_statistics import kitti_statistics
 from roidepth_lessons.street_labels import SMALLEST_BOX
 from roidepth_lessons.street_layout import OVERSAMPLING, lay_out
+from roidepth_lessons.street_noise import hash_noise, lattice, smooth_noise, tiled_noise
 from roidepth_lessons.street_rays import cast_rays
 from roidepth_lessons.street_scene import build_scene
 from roidepth_lessons.street_solids import Solids
@@ -426,6 +427,28 @@ def test_flipped_street_is_still_right(streets):
     twice = replace(frame, points=None, calibration=None).flipped().flipped()
     np.testing.assert_array_equal(twice.instances, frame.instances)
     assert [each.name for each in twice.objects] == [each.name for each in frame.objects]
+
+
+def test_noise_is_the_hash_of_whole_numbers():
+    points = np.random.default_rng(0).integers(-(2**31), 2**31, (200, 3)).astype(np.int32)
+    for a, b, c in points.tolist():
+        value = (a * 374761393 + b * 668265263 + c * 2147483629) % 2**32
+        value = (value ^ value >> 13) * 1274126177 % 2**32
+        expected = ((value ^ value >> 16) & 0xFFFF) / 65536
+        one = np.array([[a], [b], [c]], dtype=np.int32)
+        assert hash_noise(*one) == expected
+        assert hash_noise(one[0], one[1], c) == expected
+    i, j = points[:, 0] % 1000, points[:, 1] % 1000
+    near = (i & 127).astype(np.int32), (j & 127).astype(np.int32)
+    three = np.full(200, 3, dtype=np.int32)
+    np.testing.assert_array_equal(tiled_noise(i, j, 0), hash_noise(*near, three))
+    np.testing.assert_array_equal(tiled_noise(i + 128, j - 128, 7), tiled_noise(i, j, 7))
+    np.testing.assert_array_equal(tiled_noise(i, j, 5 + 128 * 9), tiled_noise(i + 5, j + 9, 0))
+    np.testing.assert_array_equal(lattice(np.array([-1.5, -1.0, 0.9])), [-2, -1, 0])
+    np.testing.assert_array_equal(smooth_noise(i.astype(float), j.astype(float), 5), tiled_noise(i, j, 5))
+    middle = smooth_noise(i + 0.5, j + 0.5, 5)  # the mean of the four points around it
+    corners = [tiled_noise(i + p, j + q, 5) for p in (0, 1) for q in (0, 1)]
+    np.testing.assert_allclose(middle, np.mean(corners, axis=0), atol=1e-6)
 
 
 def test_importing_streets_needs_no_keras():
