@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import CLASSES, kitti, metrics, streets
+from . import CLASSES, kitti, label_statistics, metrics
 from .dataset import NEIGHBOUR_OF
 from .frames import DONT_CARE
 
@@ -91,8 +91,7 @@ def _matched_objects(frame, truth, objects):
 
 
 def class_heights():
-    """How high each class looks in KITTI, in metres: the H that makes z = f H / h right for half of its labels."""
-    statistics = streets.kitti_statistics()["classes"]
+    statistics = label_statistics.kitti_statistics()["classes"]
     return [statistics[name]["apparent_height"] for name in CLASSES]
 
 

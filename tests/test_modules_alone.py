@@ -81,8 +81,21 @@ def test_the_first_floor_imports_only_the_ground_floor(name):
     assert siblings(name) - constants <= set(GROUND)
 
 
+STREETS = (
+    "label_statistics", "street_noise", "street_solids", "street_shapes", "street_scenery", "street_layout",
+    "street_scene", "street_rays", "street_shadows", "street_light", "street_labels", "streets",
+)  # fmt: skip
+
+
+def test_modules_of_streets_import_only_what_comes_before_them():
+    below = {"camera", "frames", "kitti", "CLASSES", "DATA_FOLDER", "__version__"}
+    assert {path.stem for path in PACKAGE.glob("street*.py")} == {*STREETS} - {"label_statistics"}
+    for i, name in enumerate(STREETS):
+        assert siblings(name) <= below | {*STREETS[:i]}
+
+
 def test_the_search_for_siblings_finds_them():
-    assert {"kitti", "camera", "DATA_FOLDER"} <= siblings("streets")
+    assert {"kitti", "camera", "__version__"} <= siblings("streets")
     assert {"model", "dataset", "streets"} <= siblings("train")
 
 

@@ -6,25 +6,24 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from roidepth_lessons import CLASSES
+from roidepth_lessons import CLASSES, street_layout
+from roidepth_lessons import streets as streets_module
 from roidepth_lessons.camera import Camera
 from roidepth_lessons.frames import DONT_CARE, depth_map
 from roidepth_lessons.kitti import frame_ids, read_frame
-from roidepth_lessons.streets import (
-    OVERSAMPLING,
-    SMALLEST_BOX,
-    Solids,
-    draw_street,
-    kitti_statistics,
-    label_statistics,
-    lay_out,
-    main,
-    write_streets,
-)
+from roidepth_lessons.label_statistics import kitti_statistics
+from roidepth_lessons.street_labels import SMALLEST_BOX
+from roidepth_lessons.street_layout import OVERSAMPLING, lay_out
+from roidepth_lessons.street_noise import hash_noise, lattice, smooth_noise, tiled_noise
+from roidepth_lessons.street_rays import cast_rays
+from roidepth_lessons.street_scene import build_scene
+from roidepth_lessons.street_solids import Solids
+from roidepth_lessons.streets import draw_street, write_streets
 
 SEEDS = [(11, i) for i in range(12)]
 
@@ -148,15 +147,13 @@ def corners_of(row, place):
 
 def test_depth_equals_a_slow_ray_caster_at_chosen_pixels():
     """Boxes only (wheels and crowns are taken out of the street): every chosen pixel against a brute-force caster."""
-    from roidepth_lessons import streets as module
-
     street = lay_out(SEEDS[3])
     kept = [i for i, fact in enumerate(street.solids.box_facts) if street.solids.places[fact[0]][2] < 60]
     facts = [street.solids.box_facts[i] for i in kept]
     boxes = [street.solids.boxes[i] for i in kept]
     street.solids = Solids(places=street.solids.places, boxes=boxes, box_facts=facts)
     camera = Camera(street.projection, 375, 1242).resized(64, 208)
-    inverse, *_ = module._cast(street, module._prepare(street, camera), camera)
+    inverse = cast_rays(street, build_scene(street, camera), camera).inverse
     way, hulls = (
         rays(camera),
         [corners_of(row, street.solids.places[fact[0]]) for row, fact in zip(boxes, facts, strict=True)],
@@ -327,13 +324,11 @@ def test_layout_does_not_depend_on_resolution():
 
 
 def test_a_street_without_objects_or_scenery_can_be_drawn(monkeypatch):
-    from roidepth_lessons import streets as module
-
-    monkeypatch.setattr(module, "_count", lambda rng, name: 0)
+    monkeypatch.setattr(street_layout, "_count", lambda rng, name: 0)
     frame = draw_street(1)
     assert frame.objects == ()
     assert frame.instances.max() == 0
-    monkeypatch.setattr(module, "_scenery", lambda rng, street, taken: None)
+    monkeypatch.setattr(street_layout, "add_scenery", lambda rng, street, taken: None)
     frame = draw_street(1)
     assert frame.road.any()
     assert (frame.depth > 0).any()
@@ -386,6 +381,25 @@ def test_a_killed_run_leaves_nothing_broken_and_resumes(tmp_path, workers):
     assert contents(broken) == contents(whole)
 
 
+def test_progress_is_shown_at_most_ten_times_a_second(tmp_path, monkeypatch, capsys):
+    clock = iter(np.arange(0, 100, 0.013))  # seconds pass from one look at the clock to the next
+    monkeypatch.setattr(streets_module, "_write_street", lambda *arguments, **settings: None)
+    monkeypatch.setattr(streets_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    write_streets(tmp_path, 500, workers=1)
+    shown = capsys.readouterr().out.split("\r")
+    seconds = next(clock)
+    assert 6.5 < seconds < 8
+    assert 8 * seconds < len(shown) - 3 <= 10 * seconds  # an empty text, the first line and the last are not counted
+    assert shown[-1] == f"[{'#' * 30}]    500 of 500 streets\n"
+
+
+def test_two_processes_write_what_one_writes(tmp_path, capsys):
+    for workers in (1, 2):
+        write_streets(tmp_path / str(workers), 5, seed=8, height=64, width=208, workers=workers)
+        assert capsys.readouterr().out.split("\r")[-1] == f"[{'#' * 30}]      5 of 5 streets\n"
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+
+
 def test_write_streets_refuses_to_mix(tmp_path):
     write_streets(tmp_path / "a", 1, seed=1, height=64, width=208, progress=False)
     before = contents(tmp_path)
@@ -408,48 +422,33 @@ def test_write_streets_refuses_to_mix(tmp_path):
         write_streets(tmp_path / "b", 1, workers=0)
 
 
-def test_label_statistics_by_hand(tmp_path):
-    row = "{} 0 0 0 1 2 3 4 {} 1.6 4.0 {} 1.65 {} 0.05\n"
-    labels = tmp_path / "label_2"
-    for folder in (labels, tmp_path / "calib"):
-        folder.mkdir()
-    for i in range(60):
-        names = ["Car", "Pedestrian", "Cyclist", "Van", "Truck"] + ["Car"] * 4
-        heights = 1.5 + 0.1 * (i % 2)
-        (tmp_path / "calib" / f"{i:06d}.txt").write_text("P2: 50 0 0 0 0 50 0 0 0 0 1 0\n")
-        (labels / f"{i:06d}.txt").write_text(
-            "".join(row.format(name, heights, 3 if k % 2 else -3, 10 + 5 * k) for k, name in enumerate(names))
-        )
-    facts = label_statistics(labels)
-    assert facts["frames"] == 60
-    car = facts["classes"]["Car"]
-    assert car["objects"] == 300
-    assert car["per_frame"] == [0, 0, 0, 0, 0, 1]
-    assert (car["z"][0], car["z"][20], car["z"][-1]) == (10, 40, 50)
-    np.testing.assert_allclose(car["dimensions_mean"], [1.55, 1.6, 4.0])
-    np.testing.assert_allclose(car["dimensions_covariance"][0][0], 0.0025, rtol=0.01)
-    assert np.argmax(car["yaw"][1]) == 12
-    np.testing.assert_allclose(facts["ground"]["height"], 1.65, atol=1e-3)
-    main([str(labels), str(tmp_path / "out.json")])
-    stored = json.loads((tmp_path / "out.json").read_text())["classes"]
-    apparent = {name: each.pop("apparent_height") for name, each in stored.items()}
-    assert (apparent["Car"], apparent["Truck"]) == (2 * 40 / 50, 2 * 30 / 50)  # median z 40 and 30 m, boxes of 2 pixels
-    assert stored == facts["classes"]
-
-
-def test_label_statistics_names_what_is_wrong(tmp_path):
-    with pytest.raises(FileNotFoundError, match="label"):
-        label_statistics(tmp_path)
-    (tmp_path / "000001.txt").write_text("Car 0 0\n")
-    with pytest.raises(ValueError, match=r"000001.txt, line 1"):
-        label_statistics(tmp_path)
-
-
 def test_flipped_street_is_still_right(streets):
     _, frame = streets[2]
     twice = replace(frame, points=None, calibration=None).flipped().flipped()
     np.testing.assert_array_equal(twice.instances, frame.instances)
     assert [each.name for each in twice.objects] == [each.name for each in frame.objects]
+
+
+def test_noise_is_the_hash_of_whole_numbers():
+    points = np.random.default_rng(0).integers(-(2**31), 2**31, (200, 3)).astype(np.int32)
+    for a, b, c in points.tolist():
+        value = (a * 374761393 + b * 668265263 + c * 2147483629) % 2**32
+        value = (value ^ value >> 13) * 1274126177 % 2**32
+        expected = ((value ^ value >> 16) & 0xFFFF) / 65536
+        one = np.array([[a], [b], [c]], dtype=np.int32)
+        assert hash_noise(*one) == expected
+        assert hash_noise(one[0], one[1], c) == expected
+    i, j = points[:, 0] % 1000, points[:, 1] % 1000
+    near = (i & 127).astype(np.int32), (j & 127).astype(np.int32)
+    three = np.full(200, 3, dtype=np.int32)
+    np.testing.assert_array_equal(tiled_noise(i, j, 0), hash_noise(*near, three))
+    np.testing.assert_array_equal(tiled_noise(i + 128, j - 128, 7), tiled_noise(i, j, 7))
+    np.testing.assert_array_equal(tiled_noise(i, j, 5 + 128 * 9), tiled_noise(i + 5, j + 9, 0))
+    np.testing.assert_array_equal(lattice(np.array([-1.5, -1.0, 0.9])), [-2, -1, 0])
+    np.testing.assert_array_equal(smooth_noise(i.astype(float), j.astype(float), 5), tiled_noise(i, j, 5))
+    middle = smooth_noise(i + 0.5, j + 0.5, 5)  # the mean of the four points around it
+    corners = [tiled_noise(i + p, j + q, 5) for p in (0, 1) for q in (0, 1)]
+    np.testing.assert_allclose(middle, np.mean(corners, axis=0), atol=1e-6)
 
 
 def test_importing_streets_needs_no_keras():
