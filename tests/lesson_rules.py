@@ -4,7 +4,6 @@ Each rule is a function: lesson -> list of messages that name the notebook and t
 """
 
 import ast
-import copy
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -665,12 +664,11 @@ def package_definitions():
 
 
 def shape(definition):
-    """A definition as text that two definitions share if their code is the same; docstrings don't count."""
-    tree = copy.deepcopy(definition)
-    for node in ast.walk(tree):
+    """A definition as text that two definitions share if their code is the same; takes the docstrings out of it."""
+    for node in ast.walk(definition):
         if isinstance(node, DEFINITIONS) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return ast.dump(definition)
 
 
 def package_imports(source):

@@ -1,0 +1,134 @@
+"""Runs lessons and solutions and stores their outputs: python tests/regenerate.py [--table] [NOTEBOOK ...]
+
+Without a name: all of them. A notebook is written whole or not at all, and left alone if nothing but the bytes of its
+pictures changed. One that writes to stderr or raises is refused.
+"""
+
+import argparse
+import copy
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import lesson_rules  # noqa: E402
+import nbformat  # noqa: E402
+from jupyter_client.manager import AsyncKernelManager  # noqa: E402
+from nbclient import NotebookClient  # noqa: E402
+from nbclient.exceptions import CellExecutionError, DeadKernelError  # noqa: E402
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager  # noqa: E402
+
+import conftest  # noqa: E402, F401 - kernels get the environment that they have under pytest
+
+TIMEOUT = 300
+"""Seconds for a cell."""
+METADATA = nbformat.from_dict({
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+})  # fmt: skip
+"""All that a notebook says about itself: more would change with every machine."""
+
+
+def regenerate(path):
+    """Runs a notebook and stores its outputs.
+
+    Args:
+        path: The notebook.
+
+    Returns:
+        "written" or "unchanged".
+
+    Raises:
+        ValueError: if a cell raises, writes to stderr, or ends its kernel; names the cell. The file stays as it is.
+    """
+    path = Path(path)
+    before = nbformat.read(path, as_version=4)
+    after = run(path, before)
+    if without_pictures(after) == without_pictures(before):
+        return "unchanged"
+    write(path, after)
+    return "written"
+
+
+def run(path, notebook):
+    """A copy of a notebook with new outputs and its metadata cut to what every notebook needs."""
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})
+    lesson, current = lesson_rules.Lesson(path, notebook), 0
+
+    def note(cell, cell_index):
+        nonlocal current
+        current = cell_index
+
+    # The very Python of this process, whatever kernels are installed: as nbval's --nbval-current-env does it.
+    manager = AsyncKernelManager(kernel_name=CURRENT_ENV_KERNEL_NAME, kernel_spec_manager=NbvalKernelspecManager())
+    client = NotebookClient(notebook, km=manager, timeout=TIMEOUT, record_timing=False, coalesce_streams=True)
+    client.on_cell_start = note
+    # ipykernel leaves the file descriptors alone when it sees this variable, as it does under pytest.
+    environment = {**os.environ, "PYTEST_CURRENT_TEST": str(path)}
+    try:
+        client.execute(cleanup_kc=True, cwd=str(path.parent.resolve()), env=environment, stderr=subprocess.DEVNULL)
+    except CellExecutionError as error:
+        raise ValueError(lesson.say(f"raises {error.ename}: {error.evalue}", current)) from None
+    except (DeadKernelError, TimeoutError) as error:
+        reason = f"the kernel died, or {TIMEOUT} s were not enough ({type(error).__name__})"
+        raise ValueError(lesson.say(reason, current)) from None
+    loud = lesson_rules.is_quiet(lesson)
+    if loud:
+        raise ValueError("\n".join(loud))
+    notebook.metadata = METADATA
+    return notebook
+
+
+def without_pictures(notebook):
+    """A copy in which pictures have no bytes; their alt texts and everything else stay."""
+    bare = copy.deepcopy(notebook)
+    for cell in bare.cells:
+        for output in cell.get("outputs", []):
+            for kind in output.get("data", {}):
+                if kind.startswith("image/"):
+                    output.data[kind] = ""
+    return bare
+
+
+def write(path, notebook):
+    """Writes a notebook under a temporary name first, so that an interrupted run leaves the old one whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def main(arguments=None):
+    """The command. Returns 1 if a notebook was refused."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebooks", nargs="*", type=Path, metavar="NOTEBOOK")
+    parser.add_argument("--table", action="store_true", help="run nothing, print a table of sizes")
+    options = parser.parse_args(arguments)
+    paths = options.notebooks or lesson_rules.paths()
+    for path in paths:
+        if path.suffix != ".ipynb" or not path.is_file():
+            parser.error(f"{path} is not a notebook")
+    if options.table:
+        print(lesson_rules.table([lesson_rules.read(path) for path in paths]))
+        return 0
+    refused = 0
+    for path in paths:
+        started = time.monotonic()
+        try:
+            outcome = regenerate(path)
+        except ValueError as error:
+            outcome, refused = f"REFUSED, left as it was\n{error}", 1
+        print(f"{path.name}: {time.monotonic() - started:.0f} s, {outcome}", flush=True)
+    return refused
+
+
+if __name__ == "__main__":
+    sys.exit(main())
