@@ -7,22 +7,21 @@ pictures changed. One that writes to stderr or raises is refused.
 import argparse
 import copy
 import os
+import runpy
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import lesson_rules
+import nbformat
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 
-import lesson_rules  # noqa: E402
-import nbformat  # noqa: E402
-from jupyter_client.manager import AsyncKernelManager  # noqa: E402
-from nbclient import NotebookClient  # noqa: E402
-from nbclient.exceptions import CellExecutionError, DeadKernelError  # noqa: E402
-from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager  # noqa: E402
-
-import conftest  # noqa: E402, F401 - kernels get the environment that they have under pytest
+# Kernels get the environment that they have under pytest.
+runpy.run_path(str(lesson_rules.ROOT / "conftest.py"))
 
 TIMEOUT = 300
 """Seconds for a cell."""

@@ -10,8 +10,8 @@ import pytest
 from roidepth_lessons import DATA_FOLDER
 
 PACKAGE = DATA_FOLDER.parent / "roidepth_lessons"
-GROUND = ("camera", "encoder", "detection", "depth", "roi", "metrics", "draw", "multitask", "toys", "checks")
-WITHOUT_KERAS = ("camera", "metrics", "draw")
+GROUND = ("camera", "encoder", "detection", "depth", "roi", "metrics", "draw", "multitask", "toys", "checks", "session")
+WITHOUT_KERAS = ("camera", "metrics", "draw", "checks", "session")
 FIRST_FLOOR = ("frames", "model", "world")
 
 ALONE = """

@@ -1,9 +1,10 @@
-"""The first cell of a lesson: quiet, repeatable, and harmless when it is run twice."""
+"""The first cell of a lesson: quiet, repeatable, harmless when it is run twice; and the line that counts."""
 
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from roidepth_lessons import session
@@ -54,3 +55,43 @@ def test_held_text_is_shown_only_on_failure(capfd):
     assert capfd.readouterr().err == "the reason\n"
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "after\n"
+
+
+def test_counting_goes_through_all_and_ends_as_a_constant_line(monkeypatch, capsys):
+    clock = iter(np.arange(0, 1000, 0.03))
+    monkeypatch.setattr(session.time, "monotonic", lambda: next(clock))
+    assert list(session.counted(range(100), "joint training")) == list(range(100))
+    first, *shown, last = capsys.readouterr().out.split("\r")[1:]
+    assert first.rstrip() == "joint training: 1 of 100, 3 s left"
+    assert 20 <= len(shown) <= 60  # 6 seconds by this clock's two ticks a step, at most ten texts in each
+    assert {len(each) for each in [first, *shown]} == {78}
+    assert last == f"{'joint training: done':<78}\n"
+    assert list(session.counted(iter("ab"), "letters")) == ["a", "b"]
+    assert capsys.readouterr().out.startswith("\rletters: 1 ")
+
+
+def test_a_long_text_is_cut_and_an_error_starts_on_its_own_line(capsys):
+    line = session.ProgressLine()
+    with pytest.raises(ZeroDivisionError), line:  # noqa: PT012
+        line.show("long " * 40)
+        raise ZeroDivisionError
+    assert capsys.readouterr().out == "\r" + ("long " * 40)[:78] + "\n"
+    with line:
+        line.show("later")
+        line.end("done")
+    assert capsys.readouterr().out.endswith(f"{'done':<78}\n")
+
+
+def test_fit_counts_and_ends_as_a_constant_line(monkeypatch, capsys):
+    import keras
+
+    monkeypatch.setattr(session.ProgressLine, "show", lambda line, text: print(text))
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    network.compile("sgd", "mse")
+    progress = session.fit_progress("joint training")
+    for _ in range(2):  # a callback may be used again
+        network.fit(np.ones((6, 1)), np.ones(6), batch_size=2, epochs=2, verbose=0, callbacks=[progress])
+        *steps, last = capsys.readouterr().out.split("\n")[:-1]
+        assert [each.split(",")[0] for each in steps] == [f"joint training: step {i} of 6" for i in range(1, 7)]
+        assert all("s left, loss " in each for each in steps)
+        assert last == f"\r{'joint training: done':<78}"
