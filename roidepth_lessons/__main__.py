@@ -78,8 +78,17 @@ def _parser():
         "--width", type=_whole_number, default=416, help="pixels, a multiple of 32 (default %(default)s)"
     )
 
+    plan = add("plan", plan_command, "count the depth head's work on the boxes of label files")
+    plan.add_argument("labels", help="folder of KITTI label files; Car, Pedestrian and Cyclist count")
+    plan.add_argument("--height", type=_whole_number, default=384, help="of the network's image (default %(default)s)")
+    plan.add_argument("--width", type=_whole_number, default=1248, help="of the network's image (default %(default)s)")
+    what = "pixels of the photos that were labelled: a label file doesn't say (default: KITTI's %(default)s)"
+    plan.add_argument("--photo-height", type=_whole_number, default=375, help=what)
+    plan.add_argument("--photo-width", type=_whole_number, default=1242, help=what)
+
     for command in (evaluate, predict, benchmark):
         command.add_argument("--weights", default=str(WEIGHTS), help="default: the shipped ones")
+    for command in (evaluate, predict, benchmark, plan):
         command.add_argument("--json", help="file to write the result to")
     for command in (evaluate, predict):
         command.add_argument("--mode", choices=("roi", "full", "auto"), default="auto", help="what depth to decode")
@@ -160,14 +169,17 @@ def evaluate_command(options):
         frame_ids = _read_ids(options.ids, options.root, frame_ids)
     model = _load(options.weights)
     from . import evaluate
+    from .train import ProgressLine
 
-    def count(done, total):
-        print(f"\rmeasured {done} of {total} frames", end="", flush=True)
-
-    try:
-        figures = evaluate.evaluate(model, options.root, frame_ids, options.mode, count)
-    finally:
-        print()
+    with ProgressLine() as line:
+        figures = evaluate.evaluate(
+            model,
+            options.root,
+            frame_ids,
+            options.mode,
+            lambda done, total: line.show(f"measured {done} of {total} frames"),
+        )
+        line.end(f"measured {len(frame_ids)} of {len(frame_ids)} frames")
     print(evaluate.table(figures))
     _write_json(options.json, figures)
 
@@ -253,6 +265,24 @@ def benchmark_command(options):
     _write_json(options.json, figures)
 
 
+def plan_command(options):
+    """No weights are needed: the work depends on the head's layers alone."""
+    _check_outputs(options.json)
+    if options.height % 32 or options.width % 32:
+        raise ValueError(f"height and width must be multiples of 32, got {options.height}x{options.width}")
+    _start_keras()
+    from . import benchmark, depth
+
+    size, photo_size = (options.height, options.width), (options.photo_height, options.photo_width)
+    frames = benchmark.label_boxes(options.labels, photo_size, size)
+    work = depth.HeadWork(depth.build_depth_head())
+    figures = benchmark.planned_work(frames, options.height // depth.STRIDE, options.width // depth.STRIDE, work)
+    figures = {"height": options.height, "width": options.width, "photo_size": list(photo_size), **figures}
+    print(f"{options.height}x{options.width} pixels, boxes of photos of {photo_size[0]}x{photo_size[1]}")
+    print(benchmark.work_table(figures))
+    _write_json(options.json, figures)
+
+
 def _start_keras():
     if "keras" not in sys.modules:  # a caller that has imported Keras has chosen its settings
         from .session import start
@@ -298,7 +328,7 @@ def _write_json(path, content):
     if path:
         from . import kitti
 
-        text = json.dumps(content, indent=2) + "\n"
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
         kitti.write_atomically(path, lambda file: file.write(text.encode()))
 
 

@@ -1,10 +1,11 @@
-"""On the clock: detection alone, ROI decoding and full decoding, interleaved in one run. Ratios, not records."""
+"""What ROI decoding saves: on the clock, interleaved in one run (ratios, not records), and as counted work."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 
-from . import CLASSES, streets
+from . import CLASSES, kitti, roi, streets
 from .model import RoiDepth
 
 KINDS = ("detect", "roi", "full")
@@ -84,3 +85,107 @@ def _summary(seconds, cases):
 
 def _range(ratios):
     return [float(value) for value in np.quantile(ratios, [0.05, 0.95])]
+
+
+# Counted work --------------------------------------------------------------------------------------------------------
+
+WAYS = ("unmerged_windows", "planned_windows", "bounding_window", "full_frame", "limit")
+"""Ways to decode the depth of all boxes of a frame, as :func:`planned_work` compares them."""
+
+
+def label_boxes(labels_folder, photo_size, size):
+    """The boxes of all label files of a folder, scaled like the photos.
+
+    Args:
+        labels_folder: Folder of ``ID.txt`` files in KITTI's label format.
+        photo_size: (height, width) in pixels of the photos that the labels are of.
+        size: (height, width) in pixels of the network's image: each photo is scaled evenly until it fits.
+
+    Returns:
+        One (n, 4) array per file: left, top, right, bottom in pixels of the network's image, of `CLASSES` only.
+
+    Raises:
+        FileNotFoundError: if there is no label file. ValueError: if one can't be read; names file and line.
+    """
+    paths = sorted(Path(labels_folder).glob("*.txt"))
+    if not paths:
+        raise FileNotFoundError(f"{labels_folder}: no label files (*.txt) here")
+    scale = min(size[0] / photo_size[0], size[1] / photo_size[1])
+    frames = ([each.box for each in kitti.read_labels(path) if each.name in CLASSES] for path in paths)
+    return [(np.reshape(boxes, (-1, 4)) + 0.5) * scale - 0.5 for boxes in frames]
+
+
+def planned_work(frames, rows, columns, work):
+    """The depth head's counted work on the boxes of many frames, beside other ways to decode them.
+
+    Args:
+        frames: One (n, 4) array of boxes per frame, in pixels of the network's image.
+        rows, columns: Size of the features in cells.
+        work: A `depth.HeadWork`, or any function of a window's rows and columns.
+
+    Returns:
+        A dictionary: ``frames``; ``frames_without_objects`` as a share of them; ``work``, for each of `WAYS` the
+        ``mean, median, quantile_95, max`` of its share of full decoding, frames without objects included (0 work,
+        but for the full frame); ``windows`` likewise for the number of windows that are decoded, planned and
+        unmerged. ``limit`` is the union of the snapped boxes' cells as a share of all cells: what would remain if
+        windows could have any shape and needed no surroundings.
+    """
+    counted = np.array([_count_frame(boxes, rows, columns, work) for boxes in frames])
+    figures = [_spread(values) for values in counted.T]
+    return {
+        "frames": len(counted),
+        "frames_without_objects": float(np.mean(counted[:, 5] == 0)),
+        "work": dict(zip(WAYS, figures, strict=False)),
+        "windows": {"unmerged_windows": figures[5], "planned_windows": figures[6]},
+    }
+
+
+def _count_frame(boxes, rows, columns, work):
+    """Shares of full decoding for `WAYS`, then the number of boxes in the image and of planned windows."""
+    plan = roi.plan_windows(boxes, rows, columns, work)
+    regions = plan.regions[plan.window_of >= 0]
+    if len(regions) == 0:
+        return [0, 0, 0, 1, 0, 0, 0]
+    covered = np.zeros((rows, columns), bool)
+    for top, left, bottom, right in regions:
+        covered[top:bottom, left:right] = True
+    unmerged = work(regions[:, 2] - regions[:, 0], regions[:, 3] - regions[:, 1]).sum()
+    height, width = regions[:, 2:].max(axis=0) - regions[:, :2].min(axis=0)
+    return [
+        unmerged / plan.full_work,
+        plan.share,
+        work(height, width) / plan.full_work,
+        1,
+        covered.mean(),
+        len(regions),
+        len(plan.windows),
+    ]
+
+
+def _spread(values):
+    return {
+        "mean": float(np.mean(values)),
+        "median": float(np.median(values)),
+        "quantile_95": float(np.quantile(values, 0.95)),
+        "max": float(np.max(values)),
+    }
+
+
+def work_table(figures):
+    """The figures of :func:`planned_work` as lines of text."""
+    names = {
+        "unmerged_windows": "a window around each box",
+        "planned_windows": "merged windows, as planned",
+        "bounding_window": "one window around all boxes",
+        "full_frame": "the full frame",
+        "limit": "limit: only the boxes' own cells",
+    }
+    columns = ("mean", "median", "quantile_95", "max")
+    lines = [f"{'work of the depth head':<34}{'mean':>9}{'median':>9}{'95 %':>9}{'most':>9}"]
+    for way in WAYS:
+        lines.append(f"{names[way]:<34}" + "".join(f"{figures['work'][way][name]:>9.1%}" for name in columns))
+    for way, row in figures["windows"].items():
+        title = "number of boxes" if way == "unmerged_windows" else "number of planned windows"
+        lines.append(f"{title:<34}" + "".join(f"{row[name]:>9.1f}" for name in columns))
+    lines.append(f"{figures['frames']} frames, {figures['frames_without_objects']:.1%} of them without objects")
+    return "\n".join(lines)

@@ -25,7 +25,7 @@ class Example:
         camera: (4,) focal x, focal y, center u, center v in pixels.
         boxes, labels, distances: (n, 4), (n,), (n,) of the objects in `CLASSES`.
         properties: (n, 7) as `detection.encode_targets` wants them.
-        ignored_boxes: (m, 4) DontCare regions and neighbouring classes.
+        ignored_boxes: (m, 4) DontCare regions, neighbouring classes, and objects of unknown distance.
         depth: (height, width) uint16 in `DEPTH_STEP`; 0 where it is not known.
         instances: (height, width) uint8, i + 1 where the i-th of `boxes` is seen; None where nobody knows.
     """
@@ -42,18 +42,24 @@ class Example:
 
 
 def make_example(frame, height, width):
-    """A `Frame` to an `Example` of height x width pixels, without what has no area or, an object, no distance."""
+    """A `Frame` to an `Example` of height x width pixels, without what has no area.
+
+    An object whose distance is not positive (KITTI's -1000 for "not known", or a centre behind the camera) is neither
+    object nor background.
+    """
     surfaces = {index: kitti.surface_distance(frame, index) for index in range(len(frame.objects))}
     frame = frame if frame.depth is not None or frame.points is None else frame.with_lidar_depth()
     frame = frame.fitted(height, width)
     scale = CANONICAL_FOCAL_LENGTH / np.mean(frame.camera.focal_length)
-    rows = [
+    seen = [index for index, each in enumerate(frame.objects) if _has_area(each)]
+    rows = [index for index in seen if frame.objects[index].name in CLASSES and frame.objects[index].distance > 0]
+    ignored = [
         index
-        for index, each in enumerate(frame.objects)
-        if each.name in CLASSES and each.distance > 0 and _has_area(each)
+        for index in seen
+        if index not in rows and frame.objects[index].name in (*CLASSES, *NEIGHBOUR_OF, DONT_CARE)
     ]
     objects = [frame.objects[index] for index in rows]
-    known = np.zeros(frame.size) if frame.depth is None else np.nan_to_num(frame.depth)
+    known = np.zeros(frame.size) if frame.depth is None else np.nan_to_num(frame.depth, posinf=0)
     return Example(
         image=frame.image,
         camera=frame.camera.vector,
@@ -63,9 +69,7 @@ def make_example(frame, height, width):
         properties=np.array(
             [_properties(each, surfaces[index], scale) for index, each in zip(rows, objects, strict=True)]
         ).reshape(-1, 7),
-        ignored_boxes=np.array(
-            [each.box for each in frame.objects if each.name in (DONT_CARE, *NEIGHBOUR_OF) and _has_area(each)]
-        ).reshape(-1, 4),
+        ignored_boxes=np.array([frame.objects[index].box for index in ignored]).reshape(-1, 4),
         depth=np.clip(np.rint(known * scale / DEPTH_STEP), 0, 65535).astype(np.uint16),
         instances=None if frame.instances is None else _renumber(frame.instances, rows),
     )

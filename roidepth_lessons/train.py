@@ -1,12 +1,14 @@
 """One command that makes the weights: from streets, or from any folder in the KITTI layout.
 
 A run lives in a folder: ``settings.json``, ``log.jsonl`` (a line per epoch), and after every epoch the weights with
-the optimizer's state. A run that was killed goes on from its last full epoch and ends with the same weights as one
-that was not, since the order of the data is a function of the epoch.
+the optimizer's state (the last two are kept). A run that was killed goes on from its last full epoch and ends with
+the same weights as one that was not, since the order of the data is a function of seed and epoch.
 """
 
 import json
 import platform
+import random
+import textwrap
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,11 +68,11 @@ def read_examples(root, height, width, limit=None):
     """All frames of a folder in the KITTI layout as a list of `dataset.Example`, with progress on one line."""
     examples = []
     frame_ids = kitti.frame_ids(root)[:limit]
-    for frame_id in frame_ids:
-        examples.append(dataset.make_example(kitti.read_frame(root, frame_id), height, width))
-        if len(examples) % 50 == 0 or len(examples) == len(frame_ids):
-            print(f"\rread {len(examples)} of {len(frame_ids)} frames", end="", flush=True)
-    print()
+    with ProgressLine() as line:
+        for frame_id in frame_ids:
+            examples.append(dataset.make_example(kitti.read_frame(root, frame_id), height, width))
+            line.show(f"read {len(examples)} of {len(frame_ids)} frames")
+        line.end(f"read {len(examples)} of {len(frame_ids)} frames")
     return examples
 
 
@@ -100,7 +102,9 @@ def train(settings, run_folder, out):
         The trained network.
 
     Raises:
-        ValueError: if `run_folder` holds a run with other settings, or the sizes don't suit.
+        ValueError: if `run_folder` holds a run with other settings or only checkpoints that can't be read, if the
+            sizes don't suit, if there are fewer frames than a batch takes, or if the loss is no longer a number.
+        FileNotFoundError, ValueError: if a file of the data or the weights to start from is missing or damaged.
     """
     run_folder, out = Path(run_folder), Path(out)
     if settings.height % 32 or settings.width % 32:
@@ -113,9 +117,12 @@ def train(settings, run_folder, out):
     size = settings.height, settings.width
     root = settings.data or street_folder(settings.streets, settings.seed, *size)
     examples = read_examples(root, *size, limit=None if settings.data else settings.streets)
-    compile_network(network, settings.epochs * (len(examples) // settings.batch_size), settings.learning_rate)
+    batches = len(examples) // settings.batch_size
+    if batches == 0:
+        raise ValueError(f"{root}: {len(examples)} frames don't fill one batch of {settings.batch_size}")
+    compile_network(network, settings.epochs * batches, settings.learning_rate)
     network.optimizer.build(network.trainable_variables)
-    for epoch in range(_resume(network, run_folder), settings.epochs):
+    for epoch in range(_resume(network, run_folder, batches), settings.epochs):
         _run_epoch(network, examples, settings, epoch, run_folder)
     bare = _finish(network, out)
     write_card(run_folder, out)
@@ -123,62 +130,112 @@ def train(settings, run_folder, out):
 
 
 def write_card(run_folder, out):
-    """Writes ``NAME.json`` beside the weights: what made them, on what, how long it took, the losses on the way."""
+    """Writes ``NAME.json`` beside the weights: what made them, on what, how long it took, the losses on the way.
+
+    ``epochs_not_logged`` lists the epochs, if any, of which the run folder holds no readable line.
+    """
     settings = json.loads((run_folder / "settings.json").read_text())
-    epochs = [json.loads(line) for line in (run_folder / "log.jsonl").read_text().splitlines()]
+    epochs = read_log(run_folder)
     changed = {name: value for name, value in settings.items() if value != Settings.__dataclass_fields__[name].default}
     flags = "".join(f" --{'from' if name == 'start' else name.replace('_', '-')} {changed[name]}" for name in changed)
     card = {
         "command": f"python -m roidepth_lessons train{flags} --out {out.name}",
         "data": settings["data"] or f"{settings['streets']} drawn streets, seed {settings['seed']}",
         "settings": settings,
-        "training_seconds": round(sum(each["seconds"] for each in epochs)),
+        "training_seconds": round(sum(each["seconds"] for each in epochs.values())),
         "versions": {"python": platform.python_version(), "keras": keras.__version__, "package": __version__},
         "backend": keras.backend.backend(),
-        "epochs": epochs,
+        "epochs": list(epochs.values()),
+        "epochs_not_logged": [number + 1 for number in range(settings["epochs"]) if number + 1 not in epochs],
     }
     text = json.dumps(card, indent=2) + "\n"
     kitti.write_atomically(out.with_suffix(".json"), lambda file: file.write(text.encode()))
 
 
+def read_log(run_folder):
+    """The log of a run as a dictionary from epoch (1 is the first) to its line, in order.
+
+    A line that was cut short is left out; of an epoch that was logged twice, the last line counts.
+    """
+    path = Path(run_folder) / "log.jsonl"
+    lines = {}
+    for text in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        try:
+            line = json.loads(text)
+            lines[int(line["epoch"])] = line | {"seconds": float(line["seconds"])}
+        except (ValueError, KeyError, TypeError):
+            continue
+    return dict(sorted(lines.items()))
+
+
+def _write_log(run_folder, lines):
+    text = "".join(json.dumps(line) + "\n" for line in lines.values())
+    kitti.write_atomically(run_folder / "log.jsonl", lambda file: file.write(text.encode()))
+
+
 def _run_epoch(network, examples, settings, epoch, run_folder):
     started = time.monotonic()
     batches = dataset.Batches(examples, settings.batch_size, settings.seed, epoch)
-    progress = Progress(len(batches), f"epoch {epoch + 1} of {settings.epochs}")
-    history = network.fit(batches, epochs=1, verbose=0, callbacks=[progress])
+    with ProgressLine() as line:
+        progress = Progress(line, len(batches), f"epoch {epoch + 1} of {settings.epochs}")
+        history = network.fit(batches, epochs=1, verbose=0, callbacks=[progress])
     losses = {name: round(values[0], 5) for name, values in history.history.items()}
     if not all(np.isfinite(list(losses.values()))):
-        raise ValueError(f"training diverged in epoch {epoch + 1}: {losses}; a lower learning rate may help")
-    _save_checkpoint(network, run_folder, epoch + 1)
+        raise ValueError(
+            f"{run_folder}: training diverged in epoch {epoch + 1}: {losses}; "
+            "try a lower --learning-rate, in another run folder"
+        )
     line = {"epoch": epoch + 1, "seconds": round(time.monotonic() - started, 1), **losses}
-    with open(run_folder / "log.jsonl", "a") as log:
-        log.write(json.dumps(line) + "\n")
+    # The log comes first: a kill in between leaves a line too many, which `_resume` takes out again.
+    _write_log(run_folder, read_log(run_folder) | {epoch + 1: line})
+    _save_checkpoint(network, run_folder, epoch + 1)
 
 
 def _claim_run(run_folder, settings):
     run_folder.mkdir(parents=True, exist_ok=True)
     path = run_folder / "settings.json"
     wanted = json.dumps(asdict(settings), indent=2)
-    if path.exists() and path.read_text() != wanted:
+    # A run without a checkpoint, perhaps stopped by a misspelt argument, has nothing that could be spoilt.
+    if _checkpoints(run_folder) and not (path.exists() and path.read_text() == wanted):
         raise ValueError(f"{path} is of a run with other settings; choose another folder or remove this one")
     kitti.write_atomically(path, lambda file: file.write(wanted.encode()))
+
+
+def _checkpoints(run_folder):
+    """{epochs done: file}, the newest last."""
+    return {int(path.name[5:8]): path for path in sorted(run_folder.glob("epoch[0-9][0-9][0-9].weights.h5"))}
 
 
 def _save_checkpoint(network, run_folder, epoch):
     temporary = run_folder / ".writing.weights.h5"
     network.save_weights(temporary)
     temporary.replace(run_folder / f"epoch{epoch:03d}.weights.h5")
-    for old in sorted(run_folder.glob("epoch*.weights.h5"))[:-1]:
+    for old in list(_checkpoints(run_folder).values())[:-2]:
         old.unlink()
 
 
-def _resume(network, run_folder):
-    """Loads the newest checkpoint, if there is one. Returns how many epochs are done."""
-    checkpoints = sorted(run_folder.glob("epoch*.weights.h5"))
-    if not checkpoints:
-        return 0
-    network.load_weights(checkpoints[-1])
-    return int(checkpoints[-1].name[5:8])
+def _resume(network, run_folder, batches):
+    """Goes back to the newest checkpoint that can be read. Returns how many epochs are done."""
+    done = _load_checkpoint(network, run_folder)
+    _write_log(run_folder, {epoch: line for epoch, line in read_log(run_folder).items() if epoch <= done})
+    # `fit` shuffles the batches once an epoch with Python's own generator: bring it to where it would be by now.
+    for _ in range(done):
+        random.shuffle(list(range(batches)))
+    return done
+
+
+def _load_checkpoint(network, run_folder):
+    checkpoints = _checkpoints(run_folder)
+    for done, path in reversed(checkpoints.items()):
+        try:
+            network.load_weights(path)
+            return done
+        except Exception as error:  # Keras and h5py raise many kinds for a damaged file
+            reason = textwrap.shorten(str(error) or repr(error), 200)
+            print(f"{path} can't be read ({reason}); going back to the checkpoint before")
+    if checkpoints:
+        raise ValueError(f"{path}: neither this nor a newer checkpoint can be read; remove {run_folder} to start anew")
+    return 0
 
 
 def _finish(network, out):
@@ -190,19 +247,47 @@ def _finish(network, out):
     return bare
 
 
-class Progress(keras.callbacks.Callback):
-    """One line that counts while an epoch runs, and ends as a constant text."""
+class ProgressLine:
+    """A line of text that is rewritten at most ten times a second, and ends as a constant text.
 
-    def __init__(self, steps, title):
+    A context: if the block fails, the line is left, so that an error starts on a line of its own.
+    """
+
+    def __init__(self):
+        self.shown, self.ended = -np.inf, False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.shown > 0 and not self.ended:
+            print(flush=True)
+
+    def show(self, text):
+        """Rewrites the line, unless that was done a moment ago."""
+        now = time.monotonic()
+        if now - self.shown >= 0.1:
+            self.shown = now
+            print(f"\r{text:<78}", end="", flush=True)
+
+    def end(self, text):
+        """Writes the line for the last time."""
+        self.ended = True
+        print(f"\r{text:<78}", flush=True)
+
+
+class Progress(keras.callbacks.Callback):
+    """Counts on a `ProgressLine` while an epoch runs."""
+
+    def __init__(self, line, steps, title):
         super().__init__()
-        self.steps, self.title, self.started = steps, title, time.monotonic()
+        self.line, self.steps, self.title, self.started = line, steps, title, time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
         """Rewrites the line."""
         left = (time.monotonic() - self.started) / (batch + 1) * (self.steps - batch - 1)
-        text = f"{self.title}: step {batch + 1} of {self.steps}, loss {logs['loss']:.3f}, {left:.0f} s left"
-        print(f"\r{text:<78}", end="", flush=True)
+        self.line.show(f"{self.title}: step {batch + 1} of {self.steps}, loss {logs['loss']:.3f}, {left:.0f} s left")
 
     def on_epoch_end(self, epoch, logs=None):
         """Ends the line."""
-        print(f"\r{self.title + ': done':<78}", flush=True)
+        self.line.end(f"{self.title}: done")

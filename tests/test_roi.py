@@ -1,9 +1,6 @@
 """Windows: planned cheaply, decoded exactly, read rightly."""
 
 import itertools
-import os
-import tarfile
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -213,21 +210,3 @@ def test_weighted_quantile_edges():
     for values, weights in [([], []), ([np.nan], [1.0]), ([1.0], [-1.0]), ([1.0, 2.0], [1.0])]:
         with pytest.raises(ValueError, match="values"):
             roi.weighted_quantile(values, weights)
-
-
-@pytest.mark.skipif("ROIDEPTH_KITTI" not in os.environ, reason="the real labels are not here")
-def test_work_on_the_boxes_of_the_real_label_files():
-    archive = Path(os.environ["ROIDEPTH_KITTI"]) / "labels_only.tar.gz"
-    if not archive.exists():
-        pytest.skip("labels_only.tar.gz is not here")
-    work = depth.HeadWork(depth.build_depth_head())
-    shares = []
-    with tarfile.open(archive) as files:
-        for member in files:
-            if "/label_2/" in member.name and member.name.endswith(".txt"):
-                rows = [line.split() for line in files.extractfile(member).read().decode().splitlines()]
-                boxes = [list(map(float, row[4:8])) for row in rows if row[0] in ("Car", "Pedestrian", "Cyclist")]
-                shares.append(roi.plan_windows(boxes, 384 // 4, 1248 // 4, work).share)
-    assert len(shares) == 7432
-    assert np.mean(shares) <= 0.16
-    assert max(shares) <= 1

@@ -1,0 +1,278 @@
+"""Figures of hand-made frames, worked out by hand, from a stub in the network's place."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from roidepth_lessons import CLASSES, DATA_FOLDER, evaluate, kitti, label_statistics, model, roi
+from roidepth_lessons.camera import Camera
+from roidepth_lessons.frames import DONT_CARE, Frame, RoadObject
+
+HEIGHT, WIDTH, FOCAL_LENGTH = 60, 100, 100.0
+LABELS = {
+    "near": (
+        RoadObject("Car", (10.0, 20.0, 39.0, 49.0), 0.0, 0, 0.1, (1.5, 1.6, 4.0), (-5.0, 1.65, 20.0), 0.1),
+        RoadObject("Pedestrian", (60.0, 10.0, 69.0, 39.0), 0.0, 0, 0.1, (1.7, 0.6, 0.8), (1.5, 1.65, 10.0), 0.1),
+        RoadObject(DONT_CARE, (80.0, 0.0, 99.0, 20.0)),
+    ),
+    "sparse": (
+        RoadObject("Van", (70.0, 20.0, 95.0, 50.0), 0.0, 0, 0.1, (2.0, 1.8, 5.0), (6.0, 1.65, 25.0), 0.1),
+        RoadObject("Car", (40.0, 20.0, 55.0, 35.0), 0.0, 0, 0.1, (1.5, 1.6, 4.0), (0.0, 1.65, 40.0), 1.57),
+        RoadObject("Car", (0.0, 50.0, 9.0, 59.0), 1.0, 0, 0.1, (1.5, 1.6, 4.0), (-5.0, 1.65, -0.5), 0.1),
+    ),
+    "empty": (),
+}
+
+
+def frame_named(name):
+    """Dense depth and instances for "near", four LiDAR points for "sparse" (three in its car), nothing for "empty"."""
+    camera = Camera.from_focal_length(FOCAL_LENGTH, HEIGHT, WIDTH)
+    image = np.full((HEIGHT, WIDTH, 3), sorted(LABELS).index(name), np.uint8)
+    if name == "near":
+        depth, instances = np.full((HEIGHT, WIDTH), 30.0, np.float32), np.zeros((HEIGHT, WIDTH), np.uint8)
+        depth[:5] = 0
+        depth[22:48, 12:36], instances[22:48, 12:36] = 18.5, 1
+        depth[12:38, 61:68], instances[12:38, 61:68] = 9.75, 2
+        return Frame(name, image, camera, LABELS[name], depth, instances)
+    points = np.array([[-0.5, 0.5, 39.0], [0.0, 0.5, 39.25], [0.5, 0.5, 39.5], [6.0, 0.5, 24.0]], np.float32)
+    return Frame(name, image, camera, LABELS[name], points=points if name == "sparse" else None)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("frames")
+    for name in LABELS:
+        kitti.write_frame(folder, frame_named(name))
+    return folder
+
+
+def detected(name, score, box, centre, surface, instance):
+    return model.DetectedObject(
+        name, score, box, centre, 1.0, (0.0, 0.0, centre), surface, 0.5, instance, (1.0, 1.0, 1.0), 0.0
+    )
+
+
+WIDER = (60.0, 10.0, 69.0, 56.0)  # of 46 rows, the label of 29 of them: an IoU of 0.63
+FOUND = {
+    "near": [
+        detected("Car", 0.9, LABELS["near"][0].box, 22.0, 18.0, 21.0),
+        detected("Pedestrian", 0.8, WIDER, 10.5, 10.0, 9.0),
+        detected("Car", 0.7, (82.0, 1.0, 98.0, 19.0), 50.0, 50.0, 50.0),  # where nobody labelled anything
+    ],
+    "sparse": [
+        detected("Car", 0.95, LABELS["sparse"][0].box, 26.0, 24.0, 26.0),  # the van: neither right nor wrong
+        detected("Car", 0.85, (5.0, 20.0, 20.0, 35.0), 30.0, 30.0, 30.0),  # nothing there
+        detected("Car", 0.75, LABELS["sparse"][1].box, 36.0, 39.0, 44.0),
+        detected("Car", 0.65, LABELS["sparse"][2].box, 1.0, 1.0, 1.0),  # its centre lies behind the camera
+    ],
+    "empty": [],
+}
+WORK = {"near": 25.0, "sparse": 75.0, "empty": 0.0}
+
+
+def decoded_depth():
+    return np.linspace(5, 80, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
+
+
+class Stub:
+    """Answers from `FOUND`; notes in which modes it was asked."""
+
+    def __init__(self):
+        self.modes = []
+
+    def predict(self, image, camera, mode):
+        self.modes.append(mode)
+        name = sorted(LABELS)[image[0, 0, 0]]
+        objects = FOUND[name]
+        candidates = {
+            "boxes": np.array([each.box for each in objects]).reshape(-1, 4),
+            "labels": np.array([CLASSES.index(each.name) for each in objects], int),
+            "scores": np.array([each.score for each in objects]),
+        }
+        plan = roi.Plan("windows", np.zeros((0, 4), int), np.zeros(0, int), np.zeros((0, 4), int), WORK[name], 100.0)
+        depth = decoded_depth() if mode == "full" else np.zeros((HEIGHT, WIDTH), np.float32)
+        return model.Prediction(tuple(objects), depth, plan, (HEIGHT, WIDTH), candidates)
+
+
+@pytest.fixture(scope="module")
+def figures(root):
+    return evaluate.evaluate(Stub(), root, mode="roi")
+
+
+def test_average_precision(figures):
+    """Cars: three labels; 0.9 right, 0.85 wrong, 0.75 right, 0.65 right; the van and DontCare don't count.
+
+    COCO reads the precision 1, 2/3 -> 3/4, 3/4 at 101 recalls: 34 of them up to 1/3, the other 67 beyond.
+    """
+    car, pedestrian, cyclist = (figures["detection"][name] for name in CLASSES)
+    assert car["count"] == 3
+    assert car["ap50"] == pytest.approx((34 + 67 * 3 / 4) / 101)
+    assert car["ap"] == pytest.approx(car["ap50"])
+    assert (pedestrian["count"], pedestrian["ap50"]) == (1, pytest.approx(1))
+    assert pedestrian["ap"] == pytest.approx(0.3)  # right at IoU 0.5, 0.55 and 0.6 of the ten thresholds
+    assert cyclist == {"ap50": None, "ap": None, "count": 0}
+
+
+def test_distances_to_the_centre(figures):
+    """Car 22 for 20 m and 36 for 40, pedestrian 10.5 for 10. The car behind the camera has no distance."""
+    distance = figures["distance"]
+    assert distance["all"]["count"] == 3
+    assert distance["all"]["abs_rel"] == pytest.approx((0.1 + 0.1 + 0.05) / 3)
+    assert distance["all"]["median_error_m"] == pytest.approx(2)
+    assert distance["all"]["rmse_m"] == pytest.approx(np.sqrt((4 + 16 + 0.25) / 3))
+    assert distance["Car"]["abs_rel"] == pytest.approx(0.1)
+    assert distance["Car"]["median_error_m"] == pytest.approx(3)
+    assert distance["Pedestrian"]["median_error_m"] == pytest.approx(0.5)
+    assert distance["Cyclist"]["abs_rel"] is None
+    low, high = distance["all"]["abs_rel_interval"]
+    assert 0.05 <= low < distance["all"]["abs_rel"] < high <= 0.1 + 1e-9
+
+
+def test_distances_by_range(figures):
+    rows = {(row["from_m"], row["to_m"]): row for row in figures["distance"]["by_range"]}
+    assert {bounds: row["count"] for bounds, row in rows.items() if row["count"]} == {
+        (10, 20): 1,
+        (20, 30): 1,
+        (40, 60): 1,
+    }
+    assert rows[10, 20]["abs_rel"] == pytest.approx(0.05)
+    assert rows[40, 60]["median_error_m"] == pytest.approx(4)
+    assert rows[0, 10]["abs_rel"] is None
+
+
+def test_distances_to_the_surface_and_of_the_detection_head(figures):
+    """Surfaces: 18.5 and 9.75 m by instance and depth maps, 39.25 m by the LiDAR points in the 3D box."""
+    surface = figures["distance_surface"]
+    assert surface["all"]["count"] == 3
+    assert surface["all"]["abs_rel"] == pytest.approx((0.5 / 18.5 + 0.25 / 9.75 + 0.25 / 39.25) / 3, rel=1e-3)
+    assert set(surface) == set(figures["distance"]) == {"all", "by_range", *CLASSES}
+    assert figures["distance_instance"]["all"]["abs_rel"] == pytest.approx((1 / 20 + 1 / 10 + 4 / 40) / 3)
+
+
+def test_baseline_from_the_box_height(figures):
+    """z = f H / h: boxes of 29, 46 and 15 pixels."""
+    facts = json.loads((DATA_FOLDER / "kitti_statistics.json").read_text())["classes"]
+    car, pedestrian = (facts[name]["apparent_height"] for name in ("Car", "Pedestrian"))
+    guesses = np.array([100 * car / 29, 100 * pedestrian / 46, 100 * car / 15])
+    baseline = figures["baseline_box_height"]
+    assert baseline["all"]["abs_rel"] == pytest.approx(np.mean(np.abs(guesses / [20, 10, 40] - 1)))
+    assert baseline["Pedestrian"]["abs_rel"] == pytest.approx(abs(guesses[1] / 10 - 1))
+    assert set(baseline) == set(figures["distance"])
+
+
+def test_work_of_the_head(figures):
+    assert figures["head_work"] == {"mean": pytest.approx((0.25 + 0.75 + 0) / 3), "max": pytest.approx(0.75)}
+    assert (figures["frames"], figures["mode"]) == (3, "roi")
+
+
+def test_depth_errors_pooled_over_all_pixels(figures, root):
+    """Directly over the pixels of all frames; "sparse" has four of them, one outside the boxes of our classes."""
+    decoded = decoded_depth().astype(np.float64)
+    pairs = {"image": [], "inside_boxes": []}
+    for name, objects in LABELS.items():
+        if name == "empty":
+            continue
+        frame = kitti.read_frame(root, name)
+        depth = frame.depth if name == "near" else frame.with_lidar_depth().depth
+        inside = np.zeros(depth.shape, bool)
+        for each in objects:
+            left, top, right, bottom = (int(edge) for edge in each.box)
+            if each.name in CLASSES:
+                inside[top : bottom + 1, left : right + 1] = True
+        for part, mask in [("image", depth > 0), ("inside_boxes", (depth > 0) & inside)]:
+            pairs[part].append((decoded[mask], depth[mask].astype(np.float64)))
+    assert [len(true) for _, true in pairs["image"]] == [55 * 100, 4]
+    assert [len(true) for _, true in pairs["inside_boxes"]] == [30 * 30 + 10 * 30, 3]
+    for part, frames in pairs.items():
+        predicted, true = (np.concatenate(each) for each in zip(*frames, strict=True))
+        log_error = np.log(predicted / true)
+        ratio = np.maximum(predicted / true, true / predicted)
+        assert figures["depth"][part] == {
+            "count": len(true),
+            "abs_rel": pytest.approx(np.mean(np.abs(predicted - true) / true)),
+            "sq_rel": pytest.approx(np.mean((predicted - true) ** 2 / true)),
+            "rmse": pytest.approx(np.sqrt(np.mean((predicted - true) ** 2))),
+            "rmse_log": pytest.approx(np.sqrt(np.mean(log_error**2))),
+            "silog": pytest.approx(np.mean([100 * np.std(np.log(p / t)) for p, t in frames])),
+            **{f"delta{n}": pytest.approx(np.mean(ratio < 1.25**n)) for n in (1, 2, 3)},
+        }
+
+
+def test_depth_maps_are_decoded_in_full_but_only_where_they_can_be_measured(root):
+    for mode, asked in {"roi": ["roi", "roi", "full", "roi", "full"], "full": ["full"] * 3}.items():
+        stub = Stub()
+        evaluate.evaluate(stub, root, mode=mode)
+        assert stub.modes == asked  # in the order of the names: "empty" has no depth to compare with
+
+
+def test_chosen_frames_and_progress(root):
+    told = []
+    figures = evaluate.evaluate(Stub(), root, ["near"], "auto", lambda *counts: told.append(counts))
+    assert told == [(1, 1)]
+    assert figures["frames"] == 1
+    assert figures["detection"]["Car"]["count"] == 1
+    evaluate.evaluate(Stub(), root, None, "auto", lambda *counts: told.append(counts))
+    assert told[1:] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_frame_of_which_nothing_is_known(root):
+    """No label, no depth, no LiDAR: nothing can be measured but the work, and nothing fails."""
+    figures = evaluate.evaluate(Stub(), root, ["empty"])
+    assert all(figures["detection"][name] == {"ap50": None, "ap": None, "count": 0} for name in CLASSES)
+    assert figures["distance"]["all"]["count"] == figures["depth"]["image"]["count"] == 0
+    assert figures["distance"]["all"]["abs_rel"] is figures["distance"]["all"]["abs_rel_interval"] is None
+    assert figures["head_work"] == {"mean": 0, "max": 0}
+    assert "   -  " in evaluate.table(figures)
+    nothing = evaluate.evaluate(Stub(), root, [])
+    assert nothing["frames"] == 0
+    assert nothing["head_work"] == {"mean": None, "max": None}
+    json.dumps([figures, nothing], allow_nan=False)
+
+
+def test_table_shows_the_figures(figures):
+    lines = evaluate.table(figures).splitlines()
+    assert lines[1].split() == ["Car", "83.4", "%", "83.4", "%", "3", "10.0", "%", "1.7", "%"]
+    assert lines[3].split()[:4] == ["Cyclist", "-", "-", "0"]
+    assert lines[4].split() == ["all", "8.3", "%", "2.0", "%"]
+    assert lines[5].endswith(f"{100 * figures['baseline_box_height']['all']['abs_rel']:5.1f} %")
+    assert lines[-1].endswith("mean  33.3 %, most  75.0 % of the full frame")
+
+
+def test_a_damaged_frame_is_named(root, tmp_path):
+    copy = shutil.copytree(root, tmp_path / "copy")
+    (copy / "training" / "velodyne" / "sparse.bin").write_bytes(b"123")
+    with pytest.raises(ValueError, match=r"sparse\.bin"):
+        evaluate.evaluate(Stub(), copy)
+
+
+def write_labels(folder, focal_lengths, rows):
+    for number, (focal_length, text) in enumerate(zip(focal_lengths, rows, strict=True)):
+        for kind, content in {
+            "label_2": text,
+            "calib": f"P2: 50 0 9 0 0 {focal_length} 9 0 0 0 1 0\n",
+        }.items():
+            (folder / kind).mkdir(exist_ok=True)
+            (folder / kind / f"{number:06d}.txt").write_text(content)
+    return folder / "label_2", folder / "calib"
+
+
+def test_apparent_heights_by_hand(tmp_path):
+    """Median of z h / f; each frame has its own vertical f; what is hidden, cut off or behind doesn't count."""
+    row = "{} {} {} 0 10 20 30 {} 1.5 1.6 4.0 0 1.65 {} 0\n"
+    names = ("Car", "Pedestrian", "Cyclist", "Van", "Truck")
+    good = "".join(row.format(name, 0, 0, 20 + 10 * i, 8) for i, name in enumerate(names, 1))
+    bad = row.format("Car", 0.3, 0, 90, 8) + row.format("Car", 0, 1, 90, 8) + row.format("Car", 0, 0, 90, -8)
+    folders = write_labels(tmp_path, [80] * 30 + [160] * 40, [good + bad] * 70)
+    heights = label_statistics.apparent_heights(*folders)
+    assert heights == {name: pytest.approx(10 * i * 8 / 160) for i, name in enumerate(names, 1)}
+    (folders[1] / "000007.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"calib/000007\.txt"):
+        label_statistics.apparent_heights(*folders)
+
+
+def test_apparent_heights_want_enough_labels(tmp_path):
+    folders = write_labels(tmp_path, [80], [""])
+    with pytest.raises(ValueError, match="fewer than 50 fully visible objects of class Car"):
+        label_statistics.apparent_heights(*folders)

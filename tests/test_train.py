@@ -1,0 +1,306 @@
+"""A run that is killed goes on as if nothing had happened, and says honestly what it did."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tiny
+
+from roidepth_lessons import dataset, model, streets, train
+
+SETTINGS = {"epochs": 3, "batch_size": 2, "height": 64, "width": 128}
+
+KILLED = """
+import os, signal, tiny
+from roidepth_lessons import model, train
+
+model.build_network, epochs = tiny.toy_network, []
+train.Progress.on_epoch_begin = lambda self, epoch, logs=None: epochs.append(epoch)
+
+
+def kill(self, batch, logs=None):
+    if len(epochs) == 2 and batch == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+train.Progress.on_train_batch_end = kill
+train.train(train.Settings(data={root!r}, **{settings}), {run!r}, {out!r})
+"""
+
+
+@pytest.fixture(scope="module")
+def unbroken(tiny_streets, tmp_path_factory):
+    """(weights, run folder) of a run of three epochs of four batches that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "build_network", tiny.toy_network)
+        network = train.train(settings(tiny_streets), folder / "run", folder / "out.keras")
+    return network.get_weights(), folder / "run"
+
+
+def settings(root, **changed):
+    return train.Settings(data=str(root), **(SETTINGS | changed))
+
+
+def assert_same_weights(network, weights):
+    for got, wanted in zip(network.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_run_writes_weights_card_log_and_two_checkpoints(unbroken, tiny_streets):
+    weights, run = unbroken
+    out = run.parent / "out.keras"
+    assert_same_weights(model.RoiDepth.load(out).network, weights)
+    assert sorted(path.name for path in run.iterdir()) == [
+        "epoch002.weights.h5",
+        "epoch003.weights.h5",
+        "log.jsonl",
+        "settings.json",
+    ]
+    assert sorted(path.name for path in run.parent.iterdir()) == ["out.json", "out.keras", "run"]
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in log] == [1, 2, 3]
+    assert set(log[0]) == {"epoch", "seconds", "loss", *(f"{name}_loss" for name in train.LOSSES)}
+    assert log[-1]["loss"] < log[0]["loss"]
+    card = json.loads((run.parent / "out.json").read_text())
+    assert card["command"] == (
+        f"python -m roidepth_lessons train --epochs 3 --batch-size 2 --height 64 --width 128 --data {tiny_streets} "
+        "--out out.keras"
+    )
+    assert card["epochs"] == log
+    assert card["epochs_not_logged"] == []
+    assert card["training_seconds"] == round(sum(line["seconds"] for line in log))
+    assert card["settings"]["seed"] == 1
+    assert card["data"] == str(tiny_streets)
+
+
+def test_the_weighted_sum_of_the_losses_is_the_loss(unbroken):
+    for line in train.read_log(unbroken[1]).values():
+        total = sum(weight * line[f"{name}_loss"] for name, weight in train.LOSS_WEIGHTS.items())
+        assert line["loss"] == pytest.approx(total, rel=1e-3)
+
+
+def test_killed_in_the_middle_of_an_epoch_and_run_again(unbroken, tiny_streets, toy_network, tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out.keras"
+    code = KILLED.format(root=str(tiny_streets), settings=SETTINGS, run=str(run), out=str(out))
+    here = Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, cwd=here)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert [path.name for path in run.glob("*.h5")] == ["epoch001.weights.h5"]
+    assert not out.exists()
+    assert_same_weights(train.train(settings(tiny_streets), run, out), unbroken[0])
+    losses, wanted = (
+        [{name: value for name, value in line.items() if name != "seconds"} for line in train.read_log(each).values()]
+        for each in (run, unbroken[1])
+    )
+    assert losses == wanted
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(unbroken, tiny_streets, toy_network, tmp_path, capsys):
+    run = shutil.copytree(unbroken[1], tmp_path / "run")
+    newest = run / "epoch003.weights.h5"
+    newest.write_bytes(newest.read_bytes()[:-3000])
+    assert_same_weights(train.train(settings(tiny_streets), run, tmp_path / "out.keras"), unbroken[0])
+    said = capsys.readouterr().out
+    assert f"{newest} can't be read" in said
+    assert "epoch 3 of 3: done" in said
+    assert "epoch 2" not in said
+    assert list(train.read_log(run)) == [1, 2, 3]
+    fresh = model.build_network()
+    train.compile_network(fresh, 12, 2e-3)
+    fresh.optimizer.build(fresh.trainable_variables)
+    fresh.load_weights(newest)  # was written anew
+
+
+def test_only_damaged_checkpoints_are_an_error(unbroken, tiny_streets, toy_network, tmp_path):
+    run = shutil.copytree(unbroken[1], tmp_path / "run")
+    for path in run.glob("*.h5"):
+        path.write_bytes(b"noise")
+    with pytest.raises(ValueError, match=r"epoch002\.weights\.h5: neither this nor a newer .* remove .*run"):
+        train.train(settings(tiny_streets), run, tmp_path / "out.keras")
+    assert not (tmp_path / "out.keras").exists()
+
+
+def test_a_finished_run_writes_the_same_weights_again(unbroken, tiny_streets, toy_network, tmp_path, monkeypatch):
+    """What a kill between the last epoch and the writing of the weights needs."""
+    monkeypatch.setattr(train, "_run_epoch", None)  # not called
+    run = shutil.copytree(unbroken[1], tmp_path / "run")
+    assert_same_weights(train.train(settings(tiny_streets), run, tmp_path / "sub" / "out.keras"), unbroken[0])
+
+
+def test_killed_between_log_and_checkpoint(tmp_path):
+    """The line is one too many then; going on takes it out."""
+
+    class Stub:
+        def __init__(self):
+            self.loaded = None
+
+        def fit(self, *arguments, **names):
+            return keras.callbacks.History()
+
+        def save_weights(self, path):
+            raise KeyboardInterrupt
+
+        def load_weights(self, path):
+            self.loaded = path.name
+
+    class Batches(list):
+        def __init__(self, *arguments):
+            super().__init__([1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "Batches", Batches)
+        patch.setattr(keras.callbacks.History, "history", {"loss": [2.0]}, raising=False)
+        (tmp_path / "epoch001.weights.h5").write_bytes(b"")
+        (tmp_path / "log.jsonl").write_text('{"epoch": 1, "seconds": 3, "loss": 3.0}\n')
+        with pytest.raises(KeyboardInterrupt):
+            train._run_epoch(Stub(), [], train.Settings(), 1, tmp_path)
+    assert list(train.read_log(tmp_path)) == [1, 2]
+    stub = Stub()
+    assert train._resume(stub, tmp_path, batches=4) == 1
+    assert stub.loaded == "epoch001.weights.h5"
+    assert train.read_log(tmp_path) == {1: {"epoch": 1, "seconds": 3, "loss": 3}}
+
+
+def test_a_spoilt_log_does_not_spoil_the_card(unbroken, tmp_path):
+    """Half a line, a line that was written twice, noise: what can be read counts, what is missing is said."""
+    run = shutil.copytree(unbroken[1], tmp_path / "run")
+    _, second, third = (run / "log.jsonl").read_text().splitlines()
+    again = json.dumps(json.loads(second) | {"seconds": 77.0})
+    lines = [second, third[:40], again, '{"epoch": 3}', "7"]
+    (run / "log.jsonl").write_bytes("\n".join(lines).encode() + b"\n\xff\x00")
+    train.write_card(run, tmp_path / "out.keras")
+    card = json.loads((tmp_path / "out.json").read_text())
+    assert card["epochs"] == [json.loads(again)]
+    assert card["epochs_not_logged"] == [1, 3]
+    assert card["training_seconds"] == 77
+    (run / "log.jsonl").unlink()
+    train.write_card(run, tmp_path / "out.keras")
+    assert json.loads((tmp_path / "out.json").read_text())["epochs_not_logged"] == [1, 2, 3]
+
+
+def test_another_runs_folder_is_refused(unbroken, tiny_streets, tmp_path):
+    _, run = unbroken
+    before = sorted((path.name, path.read_bytes()) for path in run.iterdir())
+    with pytest.raises(ValueError, match=r"settings\.json is of a run with other settings"):
+        train.train(settings(tiny_streets, seed=2), run, tmp_path / "out.keras")
+    assert sorted((path.name, path.read_bytes()) for path in run.iterdir()) == before
+    (tmp_path / "epoch001.weights.h5").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"settings\.json"):  # nobody knows what these weights are
+        train.train(settings(tiny_streets), tmp_path, tmp_path / "out.keras")
+
+
+def test_a_run_that_never_began_does_not_claim_its_folder(tiny_streets, toy_network, tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"misspelt\.keras"):
+        train.train(settings(tiny_streets, start=str(tmp_path / "misspelt.keras")), tmp_path, tmp_path / "out.keras")
+    monkeypatch.setattr(train, "_run_epoch", lambda *arguments: None)
+    train.train(settings(tiny_streets), tmp_path, tmp_path / "out.keras")
+    assert (tmp_path / "out.keras").exists()
+
+
+def test_training_can_start_from_a_weights_file(unbroken, tiny_streets, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "_run_epoch", lambda *arguments: None)
+    start = str(unbroken[1].parent / "out.keras")
+    network = train.train(settings(tiny_streets, start=start), tmp_path / "run", tmp_path / "out.keras")
+    assert_same_weights(network, unbroken[0])
+    assert f"--from {start}" in json.loads((tmp_path / "out.json").read_text())["command"]
+
+
+def test_a_diverged_run_is_refused(tiny_streets, toy_network, tmp_path, monkeypatch):
+    def fit(network, *arguments, **names):
+        history = keras.callbacks.History()
+        history.history = {"loss": [float("nan")], "depth_loss": [1.0]}
+        return history
+
+    monkeypatch.setattr(keras.Model, "fit", fit)
+    with pytest.raises(ValueError, match=r"run: training diverged in epoch 1: .*nan.*--learning-rate"):
+        train.train(settings(tiny_streets), tmp_path / "run", tmp_path / "out.keras")
+    assert [path.name for path in tmp_path.glob("**/*") if path.suffix in (".h5", ".keras", ".jsonl")] == ["log.jsonl"]
+    assert train.read_log(tmp_path / "run") == {}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"batch_size": 9}, "8 frames don't fill one batch of 9"),
+        ({"height": 65}, "multiples of 32, got 65x128"),
+        ({"width": 100}, "multiples of 32, got 64x100"),
+    ],
+)
+def test_settings_that_do_not_suit(tiny_streets, toy_network, tmp_path, changed, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        train.train(settings(tiny_streets, **changed), tmp_path / "run", tmp_path / "out.keras")
+    assert "batch_size" not in changed or str(tiny_streets) in str(caught.value)
+
+
+def test_the_name_of_the_weights_file(tiny_streets, tmp_path):
+    with pytest.raises(ValueError, match=r"out\.h5.* must end in \.keras"):
+        train.train(settings(tiny_streets), tmp_path / "run", tmp_path / "out.h5")
+
+
+def test_without_a_folder_streets_are_drawn_once(toy_network, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "DATA_FOLDER", tmp_path)
+    monkeypatch.setattr(train, "_run_epoch", lambda network, examples, *rest: read.append(len(examples)))
+    read, drawn = [], []
+    draw_street = streets.draw_street
+    monkeypatch.setattr(streets, "draw_street", lambda *arguments: drawn.append(1) or draw_street(*arguments))
+    for count in (3, 2):  # of the three streets that are there, the second run uses two
+        run = train.Settings(streets=count, epochs=1, batch_size=2, height=64, width=128, seed=6)
+        train.train(run, tmp_path / f"run{count}", tmp_path / "out.keras")
+    assert read == [3, 2]
+    assert json.loads((tmp_path / "out.json").read_text())["data"] == "2 drawn streets, seed 6"
+    assert len(list((tmp_path / "cache" / "streets_64x128_seed6" / "training" / "image_2").iterdir())) == 3
+    assert len(drawn) in (0, 3)  # 0: drawn by worker processes
+
+
+def test_the_learning_rate_rises_then_falls():
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    train.compile_network(network, steps=200, learning_rate=1e-2)
+    rates = [float(network.optimizer._learning_rate(step)) for step in range(201)]
+    assert rates[0] == pytest.approx(1e-2 / 50)
+    assert np.argmax(rates) == 10
+    assert rates[10] == pytest.approx(1e-2)
+    assert rates[200] == pytest.approx(1e-4)
+    assert (np.diff(rates[10:]) < 0).all()
+
+
+def test_progress_is_rewritten_at_most_ten_times_a_second(monkeypatch, capsys):
+    clock = iter(np.arange(0, 1000, 0.03))
+    monkeypatch.setattr(train.time, "monotonic", lambda: next(clock))
+    with train.ProgressLine() as line:
+        progress = train.Progress(line, steps=100, title="epoch 1 of 2")
+        for batch in range(100):  # 3 seconds by this clock's two ticks a batch
+            progress.on_train_batch_end(batch, {"loss": 2.0})
+        progress.on_epoch_end(0)
+    shown = capsys.readouterr().out.split("\r")
+    assert shown[0] == ""
+    assert 20 <= len(shown[1:]) <= 61
+    assert shown[1].startswith("epoch 1 of 2: step 1 of 100, loss 2.000, ")
+    assert shown[1].rstrip().endswith(" s left")
+    assert {len(each) for each in shown[1:-1]} == {78}
+    assert shown[-1] == f"{'epoch 1 of 2: done':<78}\n"
+
+
+def test_progress_of_reading_ends_as_a_constant_line(tiny_streets, capsys):
+    examples = train.read_examples(tiny_streets, 64, 128, limit=5)
+    assert len(examples) == 5
+    assert examples[0].image.shape == (64, 128, 3)
+    said = capsys.readouterr().out
+    assert said.endswith(f"\r{'read 5 of 5 frames':<78}\n")
+
+
+def test_an_error_starts_on_a_line_of_its_own(tiny_streets, tmp_path, capsys):
+    root = shutil.copytree(tiny_streets, tmp_path / "data")
+    broken = root / "training" / "depth_2" / "000003.png"
+    broken.write_bytes(broken.read_bytes()[:50])
+    with pytest.raises(ValueError, match=r"000003\.png"):
+        train.read_examples(root, 64, 128)
+    said = capsys.readouterr().out
+    assert said.startswith(f"\r{'read 1 of 8 frames':<78}")
+    assert said.endswith(" \n")

@@ -1,0 +1,24 @@
+"""Networks so small that a test can train or run them."""
+
+import keras
+from keras import layers
+
+from roidepth_lessons import depth, detection, model
+
+CHANNELS = 16
+
+
+def toy_network():
+    """The two real heads on an encoder of two layers: few variables, so that TensorFlow traces a step quickly."""
+    image, camera = keras.Input((None, None, 3)), keras.Input((4,))
+    cells = layers.Conv2D(CHANNELS, 4, strides=4)(layers.Rescaling(1 / 255)(image))
+    ray = layers.Reshape((1, 1, CHANNELS))(layers.Dense(CHANNELS)(layers.Rescaling(1 / 100)(camera)))
+    encoder = keras.Model([image, camera], layers.Activation("relu")(cells + ray), name="encoder")
+    return model.compose(
+        encoder, detection.build_detection_head(CHANNELS, channels=8), depth.build_depth_head(CHANNELS, channels=(8, 8))
+    )
+
+
+def small_network():
+    """The real network with few channels."""
+    return model.build_network(channels=(8, 8, 8, 8, 8), blocks=(1, 1, 1, 1), neck_channels=CHANNELS)
