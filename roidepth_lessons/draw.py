@@ -4,8 +4,8 @@ A function here returns a matplotlib `Figure` whose attribute ``alt_text`` says 
 displays it in a notebook and :func:`save` writes it to a file, both with that text. Anything that has a ``name``, a
 ``box`` and a ``distance_m`` (or ``distance``) can be drawn: the network's objects and the labels alike.
 
-Colours are from the palette of Okabe and Ito ("Color Universal Design", 2008), chosen so that the classes differ in
-brightness too, and every class has its own line style and mark: they survive colour blindness and a grey printer.
+The classes' colours are from the palette of Okabe and Ito ("Color Universal Design", 2008), chosen so that they differ in
+brightness too, and every class and line has its own line style and mark: they survive colour blindness and a grey printer.
 
 >>> figure = curve({"loss": ([1, 2, 3], [4.0, 2.0, 1.0])}, "epoch", "loss")
 >>> figure.alt_text
@@ -39,14 +39,15 @@ EDGE = "#222222"
 """Outlines everything coloured, so that light colours show on white and on bright photos."""
 
 LINES = (
-    ("#0072B2", "-", "s"),
-    ("#D55E00", (0, (4, 1.5)), "o"),
-    ("#000000", ":", "D"),
-    ("#009E73", "-.", "^"),
-    ("#CC79A7", (0, (8, 2)), "v"),
-    ("#7F7F7F", (0, (1, 1)), "P"),
+    ("#1A0474", "-", "s"),
+    ("#C62DC4", (0, (4, 1.5)), "o"),
+    ("#47A665", ":", "D"),
+    ("#592F09", "-.", "^"),
+    ("#565463", (0, (8, 2)), "v"),
+    ("#000000", (0, (1, 1)), "P"),
 )
-"""Colour, line style and mark of the lines in a :func:`curve`: darker ones, for white paper."""
+"""Colour, line style and mark of the lines in a :func:`curve`, for white paper: six steps of brightness (CIE L* 0 to 61)
+whose hues were searched to stay apart for every eye."""
 
 UNKNOWN = "#BDBDBD"
 """The neutral grey of pixels without a depth."""
@@ -91,7 +92,7 @@ def photo_with_objects(image, objects, title=None):
     _draw_photo(axes, image, objects)
     if title:
         axes.set_title(title, fontsize=11, loc="left", x=0.005)
-    figure.alt_text = f"{f'{title}. ' if title else ''}Road photo with {_objects_in_words(objects)}"
+    figure.alt_text = f"{_sentence(title)}Road photo with {_objects_in_words(objects)}"
     return figure
 
 
@@ -271,7 +272,7 @@ def curve(series, x_label, y_label, title=None, logarithmic=False):
     axes.grid(axis="y", color="#DDDDDD", linewidth=0.7)
     _name_lines(axes, ends)
     words = " ".join(_line_in_words(name, x, y, x_label) for name, (x, y) in series.items())
-    figure.alt_text = f"{f'{title}. ' if title else ''}Line figure: {y_label} against {x_label}. {words}"
+    figure.alt_text = f"{_sentence(title)}Line figure: {y_label} against {x_label}. {words}"
     return figure
 
 
@@ -532,7 +533,7 @@ def _encoded(figure):
     if not has_photo:
         figure.savefig(buffer, format="png", metadata={"Description": _alt_text(figure), "Software": None})
         return "image/png", buffer.getvalue()
-    figure.savefig(buffer, format="jpeg", pil_kwargs={"quality": 82, "optimize": True})
+    figure.savefig(buffer, format="jpeg", pil_kwargs={"quality": 76, "optimize": True})
     return "image/jpeg", buffer.getvalue()
 
 
@@ -615,6 +616,11 @@ def _label(each):
 def _count(number, what):
     plural = {"box": "boxes"}.get(what, f"{what}s")
     return f"{number} {what if number == 1 else plural}"
+
+
+def _sentence(title):
+    """A title as the start of an alt text."""
+    return "" if not title else f"{title} " if title[-1] in ".?!" else f"{title}. "
 
 
 def _objects_in_words(objects, most=10):

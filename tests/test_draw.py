@@ -54,7 +54,8 @@ def linear(color):
 def lab(rgb):
     """CIE L*a*b* (D65) of linear RGB."""
     to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-    x, y, z = np.cbrt(np.maximum(to_xyz @ rgb, 1e-4) / [0.9505, 1.0, 1.089])
+    xyz = to_xyz @ rgb / [0.9505, 1.0, 1.089]
+    x, y, z = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
@@ -68,17 +69,44 @@ SEEN_BY = {
 }
 
 
-@pytest.mark.parametrize(("eye", "least"), [(eye, 12 if eye == "grey printer" else 30) for eye in SEEN_BY])
-def test_class_colors_stay_apart(eye, least):
-    colors = [style["color"] for style in draw.STYLES.values()]
+CLASS_COLORS = [style["color"] for style in draw.STYLES.values()]
+LINE_COLORS = [color for color, _, _ in draw.LINES]
+
+
+def smallest_gap(colors, eye):
+    """How far apart the two most alike colours are for an eye: CIE 1976, about 2.3 is just noticeable."""
     seen = [lab(np.clip(np.array(SEEN_BY[eye]) @ linear(color), 0, 1)) for color in colors]
-    gaps = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
-    assert min(gaps) > least
+    return min(np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i])
+
+
+@pytest.mark.parametrize("eye", SEEN_BY)
+def test_class_and_line_colors_stay_apart(eye):
+    assert smallest_gap(CLASS_COLORS, eye) > (12 if eye == "grey printer" else 30)
+    assert smallest_gap(LINE_COLORS, eye) > (11 if eye == "grey printer" else 20)
+
+
+def test_colors_that_some_eye_confuses_are_found_out():
+    red, green, grey = "#C44E52", "#4F8A10", "#848484"
+    assert smallest_gap([red, green], "everyone") > 80
+    assert smallest_gap([red, green], "protanopia") < 30
+    assert smallest_gap([red, green], "deuteranopia") < 30
+    assert smallest_gap(["#0072B2", "#009E73"], "tritanopia") < 20
+    assert smallest_gap([red, grey], "grey printer") < 11
+    # Matplotlib's own first six fail on paper.
+    assert smallest_gap(["#1F77B4", "#FF7F0E", "#2CA02C", "#D62728", "#9467BD", "#8C564B"], "grey printer") < 11
+
+
+def test_lab_is_that_of_the_standard():
+    """White, black and pure red of sRGB, as CIE L*a*b* tables have them."""
+    np.testing.assert_allclose(lab(linear("#FFFFFF")), [100, 0, 0], atol=0.05)
+    np.testing.assert_allclose(lab(linear("#000000")), [0, 0, 0], atol=0.05)
+    np.testing.assert_allclose(lab(linear("#FF0000")), [53.24, 80.09, 67.20], atol=0.05)
 
 
 def test_classes_differ_without_color():
     looks = [*draw.STYLES.values(), draw.OTHER_STYLE]
     assert len({str(look["line"]) for look in looks}) == len({look["marker"] for look in looks}) == 4
+    assert len({str(line) for _, line, _ in draw.LINES}) == len({mark for _, _, mark in draw.LINES}) == len(draw.LINES)
 
 
 def test_black_text_on_class_colors_is_readable():
@@ -405,3 +433,8 @@ def test_the_text_reaches_a_web_page(notebook):
     page, _ = nbconvert.HTMLExporter(template_name="classic").from_notebook_node(notebook)
     assert 'alt="Road photo with no objects."' in page
     assert "Lit: neck." in page
+
+
+@pytest.mark.parametrize(("title", "start"), [("How far?", "How far? Road"), ("A street", "A street. Road"), (None, "Ro")])
+def test_a_title_is_a_sentence_of_the_text(title, start):
+    assert draw.photo_with_objects(np.zeros((8, 16, 3), np.uint8), [], title=title).alt_text.startswith(start)

@@ -1,0 +1,77 @@
+"""The README's figures are those of the stored results, and what it points to is there."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from roidepth_lessons import DATA_FOLDER, __main__
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def result(name):
+    return json.loads((DATA_FOLDER / name).read_text())
+
+
+def row(start):
+    """The row of the table of measurements that begins with these words."""
+    (line,) = [line for line in README.splitlines() if line.startswith(f"| {start} ")]
+    return line
+
+
+def detection_figures(figures):
+    return ", ".join(f"{name} {100 * each['ap50']:.1f} %" for name, each in figures["detection"].items())
+
+
+def distance_figures(figures):
+    distance, baseline = (figures[key]["all"]["abs_rel"] for key in ("distance", "baseline_box_height"))
+    return f"{100 * distance:.1f} % (from the box height alone, on the same objects: {100 * baseline:.1f} %)"
+
+
+@pytest.mark.parametrize(
+    ("file", "where"), [("streets_test.json", "300 test streets"), ("kitti_zero_shot.json", "99 real frames")]
+)
+def test_accuracy_is_as_stored(file, where):
+    figures = result(f"results/{file}")
+    assert figures["frames"] == int(where.split()[0])
+    assert detection_figures(figures) in row(f"{where}, AP50")
+    assert distance_figures(figures) in row(f"{where}, distance error per object")
+    depth = figures["depth"]
+    share = f"{100 * depth['image']['abs_rel']:.1f} % and {100 * depth['inside_boxes']['abs_rel']:.1f} %"
+    assert share in row(f"{where}, depth error over the image and inside boxes")
+
+
+@pytest.mark.parametrize("size", ["128x416", "384x1248"])
+def test_speed_is_as_stored(size):
+    figures = result(f"results/benchmark_{size}.json")
+    text = f"{figures['roi_over_full']:.2f} of full decoding, {figures['roi_over_detect']:.2f} of detection alone"
+    assert text in row(f"time of a frame with ROI depth, {size}")
+
+
+def test_planned_work_is_as_stored():
+    work = result("results/planned_work_384x1248.json")["work"]["planned_windows"]
+    assert f"mean {100 * work['mean']:.1f} %, most {100 * work['max']:.0f} %" in row("work of the depth head")
+
+
+def test_training_is_as_its_card_says():
+    card = result("weights/streets.json")
+    assert f"{card['settings']['streets']:,} drawn streets" in README
+    assert f"{card['training_seconds']:,} s" in README
+
+
+def test_every_command_is_in_the_table_and_no_other():
+    named = re.findall(r"^\| `(\w+)[^`]*` \| ", README, flags=re.MULTILINE)
+    commands = next(action for action in __main__._parser()._actions if action.choices).choices
+    assert set(commands) <= set(named)
+
+
+def test_links_and_modules_are_there():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), f"README.md links to {target}"
+    floors = README[README.index("| floor | modules |") :].split("\n\n")[0]
+    named = set(re.findall(r"`([a-z_]+)`", floors)) - {"check"}
+    modules = {path.stem for path in (ROOT / "roidepth_lessons").glob("[a-z]*.py") if "street_" not in path.name}
+    assert named == modules
