@@ -4,8 +4,9 @@ A function here returns a matplotlib `Figure` whose attribute ``alt_text`` says 
 displays it in a notebook and :func:`save` writes it to a file, both with that text. Anything that has a ``name``, a
 ``box`` and a ``distance_m`` (or ``distance``) can be drawn: the network's objects and the labels alike.
 
-The classes' colours are from the palette of Okabe and Ito ("Color Universal Design", 2008), chosen so that they differ in
-brightness too, and every class and line has its own line style and mark: they survive colour blindness and a grey printer.
+The classes' colours are from the palette of Okabe and Ito ("Color Universal Design", 2008), chosen so that they differ
+in brightness too, and every class and line has its own line style and mark: they survive colour blindness and a grey
+printer.
 
 >>> figure = curve({"loss": ([1, 2, 3], [4.0, 2.0, 1.0])}, "epoch", "loss")
 >>> figure.alt_text
@@ -46,8 +47,8 @@ LINES = (
     ("#565463", (0, (8, 2)), "v"),
     ("#000000", (0, (1, 1)), "P"),
 )
-"""Colour, line style and mark of the lines in a :func:`curve`, for white paper: six steps of brightness (CIE L* 0 to 61)
-whose hues were searched to stay apart for every eye."""
+"""Colour, line style and mark of the lines in a :func:`curve`, for white paper: six steps of brightness (CIE L* 0 to
+61) whose hues were searched to stay apart for every eye."""
 
 UNKNOWN = "#BDBDBD"
 """The neutral grey of pixels without a depth."""
