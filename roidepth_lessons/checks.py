@@ -170,7 +170,8 @@ def _difference(result, expected, tolerance):
             return f"the keys should be {sorted(expected)}, it is {_brief(result)}"
         return _first(expected, lambda key: _difference(result[key], expected[key], tolerance), "[{!r}]")
     if isinstance(expected, list | tuple):
-        if not isinstance(result, list | tuple | np.ndarray) or len(result) != len(expected):
+        result = list(_to_numpy(result)) if len(getattr(result, "shape", ())) else result
+        if not isinstance(result, list | tuple) or len(result) != len(expected):
             return f"there should be {len(expected)} results, it is {_brief(result)}"
         return _first(range(len(expected)), lambda i: _difference(result[i], expected[i], tolerance), "[{}]")
     if isinstance(expected, str):
@@ -180,12 +181,13 @@ def _difference(result, expected, tolerance):
 
 
 def _difference_of_numbers(result, expected, tolerance):
+    given, expected = result, _to_numpy(expected)
     try:
-        result, expected = _to_numpy(result), _to_numpy(expected)
+        result = _to_numpy(result)
         if result.dtype.kind not in "biufc":
             raise TypeError
     except (TypeError, ValueError):
-        return f"the result should be {'a number' if np.ndim(expected) == 0 else 'an array'}, it is {_brief(result)}"
+        return f"the result should be {'a number' if expected.ndim == 0 else 'an array'}, it is {_brief(given)}"
     if result.shape != expected.shape:
         return f"the shape should be {expected.shape}, it is {result.shape}"
     if np.isnan(result).any() and not np.isnan(expected).any():
