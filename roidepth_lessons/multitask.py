@@ -16,6 +16,7 @@ with a dictionary of outputs.
 """
 
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class TaskTraining:
         self.loss_weights = {**dict.fromkeys(losses, 1.0), **(loss_weights or {})}
         self._check_names()
         self._memory = SharedMemory(optimizer, network.trainable_variables) if one_optimizer else None
-        self._models = {}
+        self._models, self._trainable = {}, {}
 
     def _check_names(self):
         if not isinstance(self.network.output, dict):
@@ -83,8 +84,11 @@ class TaskTraining:
                 loss={output: self.losses[output] for output in outputs},
                 loss_weights={output: float(self.loss_weights[output]) for output in outputs},
             )
-            self._models[chosen] = model
-        return self._models[chosen]
+            self._models[chosen], self._trainable[chosen] = model, len(model.trainable_variables)
+        model = self._models[chosen]
+        if len(model.trainable_variables) != self._trainable[chosen]:  # Keras has compiled the step with the others
+            raise ValueError("some layers' `trainable` was changed; set it before TaskTraining is made")
+        return model
 
     def step(self, inputs, targets, tasks=None, presence=None):
         """One step on one batch.
@@ -106,6 +110,7 @@ class TaskTraining:
         chosen = self._known(self._given(targets) if tasks is None else tasks)
         weights = None
         if presence is not None:
+            presence = {name: presence[name] for name in self._known(presence) if name in chosen}
             targets, weights = mask_absent(targets, presence, {name: self.tasks[name] for name in chosen})
             chosen = tuple(name for name in chosen if np.any(weights[self.tasks[name][0]]))
             weights = {output: weights[output] for output in self._outputs(chosen)}
@@ -149,7 +154,10 @@ class TaskTraining:
         return self.model(*names).optimizer.variables
 
     def state(self):
-        """Everything that the rest of a run depends on, as arrays by name; see :meth:`restore`."""
+        """Everything that the rest of a run depends on, as arrays by name; see :meth:`restore`.
+
+        Only PyTorch's own random generator, from which Keras draws dropout on that backend, is not in it.
+        """
         return {name: ops.convert_to_numpy(variable).copy() for name, variable in self._variables().items()} | {
             "steps": np.array(self.steps)
         }
@@ -193,7 +201,7 @@ class TaskTraining:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; `TaskTraining.save` writes one")
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 state = dict(archive)
         except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path}: not a file of TaskTraining.save, or damaged ({error})") from error
@@ -298,6 +306,8 @@ def mask_absent(targets, presence, tasks):
     Raises:
         ValueError: if a task is unknown, a mask is not (batch,) booleans, or a target that is needed is missing.
     """
+    if not set(presence) <= set(tasks):
+        raise ValueError(f"presence: {sorted(set(presence) - set(tasks))} are not among the tasks {list(tasks)}")
     sizes = {len(mask) for mask in presence.values()} | {len(y) for y in targets.values()}
     if len(sizes) > 1:
         raise ValueError(f"presence: every mask needs one value per image of the batch, got lengths {sorted(sizes)}")
@@ -347,14 +357,16 @@ class PerImage(keras.losses.Loss):
 
     def __init__(self, loss):
         loss = keras.losses.get(loss)
-        super().__init__(name=getattr(loss, "__name__", None) or getattr(loss, "name", None))
+        name = getattr(loss, "__name__", None) or getattr(loss, "name", None) or type(loss).__name__
+        super().__init__(name=re.sub(r"\W", "", name))  # TensorFlow takes no "<lambda>"
         self.loss = loss.call if isinstance(loss, keras.losses.Loss) else loss
 
     def call(self, y_true, y_pred):
         values = ops.convert_to_tensor(self.loss(y_true, y_pred))
-        if not values.shape:
+        if len(values.shape) == 0:
             raise ValueError(f"loss {self.name!r} gives one number for the whole batch; wanted one per image, (batch,)")
-        return ops.mean(values, axis=tuple(range(1, len(values.shape)))) if len(values.shape) > 1 else values
+        rest = tuple(range(1, len(values.shape)))
+        return ops.mean(values, axis=rest) if rest else values
 
 
 class SharedMemory:

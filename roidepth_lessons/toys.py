@@ -116,6 +116,28 @@ def learnable_batch(generator, count=10, teacher_seed=1000):
     return x, {name: (seen @ kernel).astype(np.float32) for name, kernel in heads.items()}
 
 
+def opposed_batch(generator, count=10):
+    """Tasks that pull the shared layer apart: at the start ``y1`` is too small almost everywhere, ``y2`` too large.
+
+    As :func:`random_batch`, with ``y1`` between 0.5 and 1 and ``y2`` between 0 and 0.5.
+    """
+    x, targets = random_batch(generator, count)
+    return x, {"y1": (1 + targets["y1"]) / 2, "y2": targets["y2"] / 2}
+
+
+def loss_of_the_mean(targets, count=10):
+    """What to beat: :func:`l2_loss` of guessing every unit's mean, whatever x is.
+
+    Args:
+        targets: Of many samples.
+        count: Samples per batch, which the loss grows with.
+
+    Returns:
+        ``{output: loss}`` of a batch of `count` samples, on average.
+    """
+    return {name: float(count * np.var(y, axis=0).sum() / 2) for name, y in targets.items()}
+
+
 def shared_layer_start(seed=0):
     """Kernels between 0 and 2 / inputs, so that every unit starts as a weighted mean and none is dead."""
     generator = np.random.default_rng(seed)

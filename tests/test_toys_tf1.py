@@ -138,7 +138,9 @@ def shared_layer_of_multitask(batches, start):
 
 
 def deviation(first, second):
-    return max(np.abs(a - b).max() for one, other in zip(first, second, strict=True) for a, b in zip(one, other))
+    return max(
+        np.abs(a - b).max() for one, other in zip(first, second, strict=True) for a, b in zip(one, other, strict=True)
+    )
 
 
 @pytest.fixture(scope="module")
