@@ -370,7 +370,7 @@ EXERCISES["01.4"] = Exercise(
 )
 
 
-# 02 A shared layer -----------------------------------------------------------------------------------------------------
+# 02 A shared layer ---------------------------------------------------------------------------------------------------
 
 EXERCISES["02.1"] = Exercise(
     asks="four distances, such as 0.5, in the dictionary my_answer",
@@ -395,6 +395,9 @@ EXERCISES["02.1"] = Exercise(
         },
         "Gradient descent moves by rate times gradient, and the gradient is 0.3.": {
             "Adam, weight 1": 0.001, "Adam, weight 100": 0.001, "SGD, weight 1": 0.001, "SGD, weight 100": 0.1,
+        },
+        "Gradient descent moves by rate times gradient; here the rate is missing.": {
+            "Adam, weight 1": 0.001, "Adam, weight 100": 0.001, "SGD, weight 1": 0.3, "SGD, weight 100": 30.0,
         },
         "Right but for the sign: asked is how far, so no minus.": {
             "Adam, weight 1": -0.001, "Adam, weight 100": -0.001, "SGD, weight 1": -0.0003, "SGD, weight 100": -0.03,
