@@ -453,7 +453,7 @@ def test_frozen_normalisation_stays_in_the_shared_part_only():
 def test_freezing_too_late_is_refused():
     network = normalised_network()
     training = TaskTraining(network, PLANES, SQUARES, keras.optimizers.Adam(1e-2))
-    training.step(*normalised_batches(0, 5.0)[0])
+    training.model()
     multitask.freeze_normalisation(network)
     with pytest.raises(ValueError, match="before"):
         training.step(*normalised_batches(0, 5.0)[0])
