@@ -168,18 +168,21 @@ class TaskTraining:
         Raises:
             ValueError: if it is of another network or optimizer; the text names `source`. Nothing is changed then.
         """
-        for choice in {name.split("/")[1] for name in state if name.startswith("optimizer/")} - {"shared"}:
+        error = ValueError(f"{source}: is of another network, another optimizer or other tasks")
+        trained = {name.split("/")[1] for name in state if name.startswith("optimizer/")} - {"shared"}
+        for choice in trained:
+            if not set(choice.split("+")) <= set(self.tasks):
+                raise error
             self.model(*choice.split("+"))
         variables = self._variables()
         if not self._memory:  # a choice of tasks that was not trained yet gets a new optimizer
             variables = {name: each for name, each in variables.items() if name in state or name.startswith("network")}
         if set(state) != {*variables, "steps"} or any(state[name].shape != v.shape for name, v in variables.items()):
-            raise ValueError(f"{source}: is of another network, another optimizer or other tasks")
+            raise error
         for name, variable in variables.items():
             variable.assign(state[name])
         self.steps = int(state["steps"])
         if not self._memory:
-            trained = {name.split("/")[1] for name in state if name.startswith("optimizer/")}
             self._models = {chosen: model for chosen, model in self._models.items() if "+".join(chosen) in trained}
 
     def save(self, path):
@@ -249,7 +252,8 @@ def train_by_turns(training, batches, ratio, steps):
     Args:
         training: A `TaskTraining`.
         batches: ``{task: batches}``: a `keras.utils.PyDataset` or a list of ``(inputs, targets)``, gone through again
-            and again; or a function from the epoch (0, 1, …) to one, if each epoch has another order. Which batch a
+            and again; or a function from the epoch (0, 1, …) to one, if each epoch has another order
+            (and all have the same length). Which batch a
             step gets depends on its number alone, so a run that was saved goes on with the right one.
         ratio: ``{task: steps in a row}``: ``{"detection": 3, "depth": 1}``.
         steps: Where to stop, counted from the start of the training.
@@ -270,10 +274,12 @@ def train_by_turns(training, batches, ratio, steps):
         source = batches[name]
         if callable(source):
             length = len(source(0)) if name not in epochs else len(epochs[name][1])
-            epoch = turn // length
+            epoch = turn // max(1, length)
             if epochs.get(name, (None,))[0] != epoch:
                 epochs[name] = epoch, source(epoch)
             source = epochs[name][1]
+        if len(source) == 0:
+            raise ValueError(f"batches: there are none for {name!r}")
         inputs, targets = source[turn % len(source)]
         history.append((name, training.step(inputs, targets, tasks=[name])))
     return history

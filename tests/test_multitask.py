@@ -219,6 +219,9 @@ def test_wrong_ratios_are_named():
     ]:
         with pytest.raises(ValueError, match=text):
             multitask.train_by_turns(Recorder(), batches, ratio, steps=3)
+    for nothing in ([], lambda epoch: []):
+        with pytest.raises(ValueError, match="none for 'b'"):
+            multitask.train_by_turns(Recorder(), {"a": [(0, 0)], "b": nothing}, {"a": 1, "b": 1}, steps=3)
 
 
 # Partly labelled -----------------------------------------------------------------------------------------------------
@@ -459,6 +462,19 @@ def test_freezing_too_late_is_refused():
         training.step(*normalised_batches(0, 5.0)[0])
 
 
+def test_gradients_are_those_of_the_step_that_follows():
+    """In training mode: normalised by the batch, with the dropout that the step will draw."""
+    network = normalised_network()
+    training = TaskTraining(network, PLANES, SQUARES, keras.optimizers.SGD(1.0))
+    batch = normalised_batches(0, 1.0)[0]
+    variables = network.trainable_variables
+    gradients, before = training.gradients(*batch, variables)["y1"], snapshot(variables)
+    training.step(*batch, tasks=["y1"])
+    for old, new, gradient in zip(before, snapshot(variables), gradients, strict=True):
+        np.testing.assert_allclose(old - new, gradient, rtol=1e-4, atol=1e-4)
+    assert max(np.abs(each).max() for each in gradients) > 0.1
+
+
 def test_gradients_leave_statistics_and_seeds_alone():
     network = normalised_network()
     training = TaskTraining(network, PLANES, SQUARES, keras.optimizers.Adam(1e-2))
@@ -513,11 +529,15 @@ def test_bad_files_are_named(tmp_path):
         planes_training(keras.optimizers.SGD(0.1)),
         planes_training(keras.optimizers.Adam(0.1), one_optimizer=False),
         shared_training(),
+        TaskTraining(
+            toys.build_two_outputs(), {"a": ["y1"], "b": ["y2"]}, SQUARES, training.optimizer, one_optimizer=False
+        ),
     ]
+    others[3].model("a")
     others[1].model()
     for index, other in enumerate(others):
         other.save(tmp_path / f"other{index}.npz")
-    for name in ("array.npz", "other0.npz", "other1.npz", "other2.npz"):
+    for name in ("array.npz", "other0.npz", "other1.npz", "other2.npz", "other3.npz"):
         with pytest.raises(ValueError, match=name):
             training.load(tmp_path / name)
     assert changed(training.network.variables, before) == []
