@@ -538,7 +538,8 @@ def to_store(tmp_path):
     return tmp_path
 
 
-def test_outputs_are_stored_and_faults_refused(to_store, capsys):
+def test_outputs_are_stored_and_faults_refused(to_store, capsys, monkeypatch):
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # as it is outside of pytest
     paths = {name: to_store / f"{name}.ipynb" for name in STORE}
     before = {name: path.read_bytes() for name, path in paths.items()}
     assert regenerate.main([str(path) for path in paths.values()]) == 1
