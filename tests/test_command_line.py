@@ -125,6 +125,7 @@ def test_check_of_a_data_set(run, tiny_streets, copy):
 def test_comparing_versions(installed, verdict):
     assert installation.compare(installed, ">=3.14,<3.16") == verdict
     assert installation.compare(installed, "any") == "allowed"
+    assert installation.compare("3.14rc9", ">=3.14.5") == "older"
 
 
 def report_with(monkeypatch, capsys, versions):
@@ -220,8 +221,8 @@ def test_arguments_that_are_no_numbers(capsys, tmp_path):
             assert name in complaint
             assert repr(value) in complaint
     assert not (tmp_path / "out").exists()
-    for arguments in (["predict", "a.png", "--threshold=1.5"], ["predict", "a.png", "--threshold=nan"]):
-        assert "from 0 to 1" in complaint_of_arguments(capsys, *arguments)
+    for share in ("1.5", "-0.1", "nan", "half"):
+        assert "from 0 to 1" in complaint_of_arguments(capsys, "predict", "a.png", f"--threshold={share}")
     assert "above 0" in complaint_of_arguments(capsys, "train", "--learning-rate=0")
     assert "choose from" in complaint_of_arguments(capsys, "predict", "a.png", "--mode=all")
     assert "required" in complaint_of_arguments(capsys, "predict")
@@ -526,7 +527,9 @@ def test_predict_with_wrong_input(run, photo, calib, tiny_weights, other_weights
         wrong.write_text(content)
         assert_error(predict(photo, "--calib", wrong), wrong, message)
     assert_error(predict(photo, "--calib", tmp_path / "no.txt"), tmp_path / "no.txt", "missing")
-    assert_error(predict(photo, "--figure", tmp_path / "figure.pdf"), "figure.pdf", ".png")
+    result = predict(photo, "--figure", tmp_path / "figure.pdf")
+    assert_error(result, "figure.pdf", ".png")
+    assert result[1] == ""  # found out before any work
     assert_error(predict(photo, "--json", tmp_path), tmp_path, "folder")
     assert_error(predict(photo, "--figure", damaged / "figure.png"), damaged, "can't be written")
     assert_error(run("predict", photo, "--weights", other_weights), other_weights, "not a weights file")

@@ -193,17 +193,19 @@ def test_lidar_points_become_depth(tmp_path, frame):
     assert example.instances is None
 
 
-def test_flip_equals_flipping_the_frame_first(tiny_streets):
-    for frame_id in ("000000", "000003"):
-        frame = dataclasses.replace(kitti.read_frame(tiny_streets, frame_id), points=None)
-        mirrored = dataset.flip(dataset.make_example(frame, 64, 128))
-        expected = dataset.make_example(frame.flipped(), 64, 128)
+def test_flip_equals_flipping_the_frame_first(tiny_streets, frame):
+    drawn = [kitti.read_frame(tiny_streets, frame_id) for frame_id in ("000000", "000003")]
+    for each in (*drawn, frame):
+        frame = dataclasses.replace(each, points=None)
+        mirrored = dataset.flip(dataset.make_example(frame, *frame.size))
+        expected = dataset.make_example(frame.flipped(), *frame.size)
         assert len(expected.boxes) > 0
         for field in dataclasses.fields(dataset.Example):
             got, wanted = (getattr(each, field.name) for each in (mirrored, expected))
             np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6, err_msg=field.name)
         again = dataset.flip(mirrored)
         np.testing.assert_array_equal(again.image, frame.image)
+    assert len(expected.ignored_boxes) == 2
 
 
 def test_flip_without_objects_and_instances(frame):
@@ -251,6 +253,8 @@ def test_order_and_changes_are_a_function_of_seed_and_epoch(frame):
     assert len({tuple(order) for order in orders.values()}) == 3
     first, other_epoch = (dataset.Batches(examples, 2, 0, epoch)[0][0]["image"] for epoch in (0, 1))
     assert np.abs(first - other_epoch).max() > 1
+    light = [dataset.Batches(examples_of(frame, 2)[:1] * 2, 1)[index][0]["image"].mean() for index in (0, 1)]
+    assert light[0] != light[1]  # each batch has its own changes
 
 
 def test_batches_without_changes_are_the_examples_in_order(frame):

@@ -28,7 +28,7 @@ LABELS = {
 
 def frame_named(name):
     """Dense depth and instances for "near", four LiDAR points for "sparse" (three in its car), nothing for "empty"."""
-    camera = Camera.from_focal_length(FOCAL_LENGTH, HEIGHT, WIDTH)
+    camera = Camera([[90, 0, 49.5, 0], [0, FOCAL_LENGTH, 29.5, 0], [0, 0, 1, 0]], HEIGHT, WIDTH)
     image = np.full((HEIGHT, WIDTH, 3), sorted(LABELS).index(name), np.uint8)
     if name == "near":
         depth, instances = np.full((HEIGHT, WIDTH), 30.0, np.float32), np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -57,8 +57,9 @@ def detected(name, score, box, centre, surface, instance):
 WIDER = (60.0, 10.0, 69.0, 56.0)  # of 46 rows, the label of 29 of them: an IoU of 0.63
 FOUND = {
     "near": [
-        detected("Car", 0.9, LABELS["near"][0].box, 22.0, 18.0, 21.0),
+        detected("Car", 0.9, LABELS["near"][0].box, 22.0, 18.0, 23.0),
         detected("Pedestrian", 0.8, WIDER, 10.5, 10.0, 9.0),
+        detected("Cyclist", 0.85, LABELS["near"][1].box, 15.0, 15.0, 15.0),  # of the wrong class
         detected("Car", 0.7, (82.0, 1.0, 98.0, 19.0), 50.0, 50.0, 50.0),  # where nobody labelled anything
     ],
     "sparse": [
@@ -148,7 +149,7 @@ def test_distances_to_the_surface_and_of_the_detection_head(figures):
     assert surface["all"]["count"] == 3
     assert surface["all"]["abs_rel"] == pytest.approx((0.5 / 18.5 + 0.25 / 9.75 + 0.25 / 39.25) / 3, rel=1e-3)
     assert set(surface) == set(figures["distance"]) == {"all", "by_range", *CLASSES}
-    assert figures["distance_instance"]["all"]["abs_rel"] == pytest.approx((1 / 20 + 1 / 10 + 4 / 40) / 3)
+    assert figures["distance_instance"]["all"]["abs_rel"] == pytest.approx((3 / 20 + 1 / 10 + 4 / 40) / 3)
 
 
 def test_baseline_from_the_box_height(figures):
