@@ -169,7 +169,7 @@ def evaluate_command(options):
         frame_ids = _read_ids(options.ids, options.root, frame_ids)
     model = _load(options.weights)
     from . import evaluate
-    from .train import ProgressLine
+    from .session import ProgressLine
 
     with ProgressLine() as line:
         figures = evaluate.evaluate(

@@ -11,7 +11,6 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from . import __version__
 from .camera import Calibration, Camera
 from .frames import Frame
 from .kitti import write_atomically, write_frame
+from .session import ProgressLine
 from .street_labels import label_objects, lidar_points
 from .street_layout import lay_out
 from .street_light import develop, shade
@@ -90,14 +90,26 @@ def write_streets(root, count, seed=0, height=128, width=416, workers=None, prog
     labels = root / "training" / "label_2"
     missing = [i for i in range(count) if not (labels / f"{i:06d}.txt").is_file()]
     workers = max(1, min(workers or os.cpu_count() or 1, len(missing) // 2))
-    line = _ProgressLine(count - len(missing), count, progress)
-    if workers == 1:
-        for index in missing:
-            _write_street(root, index, **kind)
-            line.step()
-    else:
-        _run_workers({"root": str(root), **kind}, missing, workers, line.step)
-    line.show(end="\n")
+    with ProgressLine() as line:
+        done = count - len(missing)
+
+        def show(write=line.show):
+            if progress:
+                write(f"[{'#' * (30 * done // max(count, 1)):<30}] {done:>6} of {count} streets")
+
+        def step():
+            nonlocal done
+            done += 1
+            show()
+
+        show()
+        if workers == 1:
+            for index in missing:
+                _write_street(root, index, **kind)
+                step()
+        else:
+            _run_workers({"root": str(root), **kind}, missing, workers, step)
+        show(line.end)
 
 
 def _claim_folder(root, facts, count):
@@ -181,22 +193,3 @@ def _work():
             print(index, flush=True)
     except BrokenPipeError:  # the parent was killed
         os._exit(1)
-
-
-class _ProgressLine:
-    """One line that overwrites itself, at most ten times a second, and always ends in the same text."""
-
-    def __init__(self, done, count, visible):
-        self.done, self.count, self.visible = done, count, visible
-        self.show()
-
-    def step(self):
-        self.done += 1
-        if time.monotonic() >= self.due:
-            self.show()
-
-    def show(self, end=""):
-        self.due = time.monotonic() + 0.1
-        if self.visible:
-            bar = "#" * (30 * self.done // max(self.count, 1))
-            print(f"\r[{bar:<30}] {self.done:>6} of {self.count} streets", end=end, flush=True)

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from . import DATA_FOLDER, __version__, dataset, depth, detection, kitti, model, streets
+from .session import ProgressLine
 
 LOSSES = {
     "heatmap": detection.heatmap_loss,
@@ -245,35 +246,6 @@ def _finish(network, out):
     bare.save(temporary)
     temporary.replace(out)
     return bare
-
-
-class ProgressLine:
-    """A line of text that is rewritten at most ten times a second, and ends as a constant text.
-
-    A context: if the block fails, the line is left, so that an error starts on a line of its own.
-    """
-
-    def __init__(self):
-        self.shown, self.ended = -np.inf, False
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.shown > 0 and not self.ended:
-            print(flush=True)
-
-    def show(self, text):
-        """Rewrites the line, unless that was done a moment ago."""
-        now = time.monotonic()
-        if now - self.shown >= 0.1:
-            self.shown = now
-            print(f"\r{text:<78}", end="", flush=True)
-
-    def end(self, text):
-        """Writes the line for the last time."""
-        self.ended = True
-        print(f"\r{text:<78}", flush=True)
 
 
 class Progress(keras.callbacks.Callback):

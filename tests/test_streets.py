@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from roidepth_lessons import CLASSES, street_layout
+from roidepth_lessons import CLASSES, session, street_layout
 from roidepth_lessons import streets as streets_module
 from roidepth_lessons.camera import Camera
 from roidepth_lessons.frames import DONT_CARE, depth_map
@@ -26,6 +26,8 @@ from roidepth_lessons.street_solids import Solids
 from roidepth_lessons.streets import draw_street, write_streets
 
 SEEDS = [(11, i) for i in range(12)]
+
+LAST_LINE = f"[{'#' * 30}] {{:<45}}\n"
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +339,7 @@ def test_a_street_without_objects_or_scenery_can_be_drawn(monkeypatch):
 def test_write_streets_reads_back_and_goes_on_where_it_was(tmp_path, capsys):
     write_streets(tmp_path, 2, seed=7, height=64, width=208, workers=1)
     shown = capsys.readouterr().out
-    assert shown.split("\r")[-1] == f"[{'#' * 30}]      2 of 2 streets\n"
+    assert shown.split("\r")[-1] == LAST_LINE.format("     2 of 2 streets")
     assert len({len(part.rstrip("\n")) for part in shown.split("\r")[1:]}) == 1  # every line hides the one before
     before = contents(tmp_path)
     write_streets(tmp_path, 3, seed=7, height=64, width=208, workers=2, progress=False)
@@ -384,19 +386,19 @@ def test_a_killed_run_leaves_nothing_broken_and_resumes(tmp_path, workers):
 def test_progress_is_shown_at_most_ten_times_a_second(tmp_path, monkeypatch, capsys):
     clock = iter(np.arange(0, 100, 0.013))  # seconds pass from one look at the clock to the next
     monkeypatch.setattr(streets_module, "_write_street", lambda *arguments, **settings: None)
-    monkeypatch.setattr(streets_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     write_streets(tmp_path, 500, workers=1)
     shown = capsys.readouterr().out.split("\r")
     seconds = next(clock)
     assert 6.5 < seconds < 8
     assert 8 * seconds < len(shown) - 3 <= 10 * seconds  # an empty text, the first line and the last are not counted
-    assert shown[-1] == f"[{'#' * 30}]    500 of 500 streets\n"
+    assert shown[-1] == LAST_LINE.format("   500 of 500 streets")
 
 
 def test_two_processes_write_what_one_writes(tmp_path, capsys):
     for workers in (1, 2):
         write_streets(tmp_path / str(workers), 5, seed=8, height=64, width=208, workers=workers)
-        assert capsys.readouterr().out.split("\r")[-1] == f"[{'#' * 30}]      5 of 5 streets\n"
+        assert capsys.readouterr().out.split("\r")[-1] == LAST_LINE.format("     5 of 5 streets")
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 

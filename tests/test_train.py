@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tiny
 
-from roidepth_lessons import dataset, model, streets, train
+from roidepth_lessons import dataset, model, session, streets, train
 
 SETTINGS = {"epochs": 3, "batch_size": 2, "height": 64, "width": 128}
 
@@ -272,7 +272,7 @@ def test_the_learning_rate_rises_then_falls():
 
 def test_progress_is_rewritten_at_most_ten_times_a_second(monkeypatch, capsys):
     clock = iter(np.arange(0, 1000, 0.03))
-    monkeypatch.setattr(train.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(session.time, "monotonic", lambda: next(clock))
     with train.ProgressLine() as line:
         progress = train.Progress(line, steps=100, title="epoch 1 of 2")
         for batch in range(100):  # 3 seconds by this clock's two ticks a batch
