@@ -14,7 +14,7 @@ def report():
     """Prints the report. Returns 0 if everything is there, 1 if something is missing."""
     problems = []
     version = sys.version_info[:2]
-    print(f"Python {platform.python_version()}", "(allowed: 3.11 to 3.13; tried: 3.11)")
+    print(f"Python {platform.python_version()}", "(allowed and tried: 3.11 to 3.13)")
     if not TRIED_PYTHON[0] <= version <= TRIED_PYTHON[1]:
         problems.append("Python: use 3.11, 3.12 or 3.13")
     for name, allowed in requirements():

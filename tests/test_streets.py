@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from roidepth_lessons import CLASSES, session, street_layout
+from roidepth_lessons import CLASSES, DATA_FOLDER, session, street_layout
 from roidepth_lessons import streets as streets_module
 from roidepth_lessons.camera import Camera
 from roidepth_lessons.frames import DONT_CARE, depth_map
@@ -456,3 +456,16 @@ def test_noise_is_the_hash_of_whole_numbers():
 def test_importing_streets_needs_no_keras():
     code = "import sys, roidepth_lessons.streets; assert not {'keras', 'tensorflow'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_sample_is_what_the_code_draws():
+    sample = DATA_FOLDER / "sample"
+    note = json.loads((sample / "streets.json").read_text())
+    assert frame_ids(sample) == [f"{index:06d}" for index in range(note["count"])]
+    for index in (0, note["count"] - 1):
+        stored = read_frame(sample, f"{index:06d}")
+        drawn = draw_street([note["seed"], index], note["height"], note["width"])
+        assert [each.name for each in stored.objects] == [each.name for each in drawn.objects]
+        # Another processor may round another way: a few pixels at an edge, a step of grey.
+        assert (stored.image != drawn.image).mean() < 1e-3
+        assert (stored.instances != drawn.instances).mean() < 1e-3
