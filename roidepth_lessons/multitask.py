@@ -34,7 +34,7 @@ class TaskTraining:
         tasks: Which outputs make a task: ``{"detection": ["heatmap", "box", "object"], "depth": ["depth"]}``.
         losses: ``{output: loss}``, as for `keras.Model.compile`; each must give one number or more per image.
         optimizer: A Keras optimizer. Copies of it are used.
-        loss_weights: ``{output: weight}``; 1 where none is given.
+        loss_weights: ``{output: weight}``; 1 where none is given. They are fixed once training has begun.
         one_optimizer: True: all choices of tasks share one optimizer memory and one count of steps. False: every
             choice of tasks has an optimizer of its own, as with several ``minimize`` operations in TensorFlow 1; on
             layers that several choices train, each of them then remembers only its own gradients.

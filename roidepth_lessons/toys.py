@@ -35,7 +35,7 @@ def two_planes(seed=0, count=100, low=-1.0, high=1.0):
         seed: Of the points.
         count: How many.
         low, high: Range of both features. Around 0 gradient descent with rate 0.5 is there within 100 steps; from 0
-            to 1, where features and bias pull in the same direction, it is not.
+            to 1, where features and bias pull in the same direction, it takes many times as long.
 
     Returns:
         x (count, 2) and targets ``y1``, ``y2`` (count, 1), float32.
