@@ -153,6 +153,9 @@ def test_killed_between_log_and_checkpoint(tmp_path):
     class Batches(list):
         def __init__(self, *arguments):
             super().__init__([1])
+            asked.append(arguments)
+
+    asked = []
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dataset, "Batches", Batches)
@@ -160,7 +163,8 @@ def test_killed_between_log_and_checkpoint(tmp_path):
         (tmp_path / "epoch001.weights.h5").write_bytes(b"")
         (tmp_path / "log.jsonl").write_text('{"epoch": 1, "seconds": 3, "loss": 3.0}\n')
         with pytest.raises(KeyboardInterrupt):
-            train._run_epoch(Stub(), [], train.Settings(), 1, tmp_path)
+            train._run_epoch(Stub(), [], train.Settings(seed=7), 1, tmp_path)
+    assert asked == [([], 16, 7, 1)]  # examples, batch size, and what their order is a function of
     assert list(train.read_log(tmp_path)) == [1, 2]
     stub = Stub()
     assert train._resume(stub, tmp_path, batches=4) == 1
