@@ -251,25 +251,22 @@ def decode(outputs, count=50):
     return {"scores": scores, "labels": labels, "boxes": boxes, "properties": at_cell["object"]}
 
 
-def distinct(boxes, scores, most_overlap=0.7):
+def distinct(overlap, scores, most_overlap=0.7):
     """Which detections are left when, of those that overlap almost wholly, only the most certain one stays.
 
     The network may take one thing for a pedestrian and, less surely, for a cyclist. Heat-map peaks of one class need no
     such step; between classes somebody has to decide.
 
     Args:
-        boxes: (n, 4) left, top, right, bottom in pixels.
+        overlap: (n, n) intersection over union of every box with every box.
         scores: (n,).
         most_overlap: Intersection over union from which on two detections are of the same thing.
 
     Returns:
         (n,) bool.
     """
-    boxes, scores = np.reshape(boxes, (-1, 4)), np.asarray(scores)
-    kept = np.zeros(len(boxes), bool)
-    if len(boxes) == 0:
-        return kept
-    overlap = ops.convert_to_numpy(bounding_boxes.compute_iou(boxes, boxes, "xyxy"))
+    scores = np.asarray(scores)
+    kept = np.zeros(len(scores), bool)
     for index in np.argsort(-scores, kind="stable"):
         kept[index] = not (overlap[index, kept] >= most_overlap).any()
     return kept

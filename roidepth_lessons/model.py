@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers
 from PIL import Image
 
-from . import CLASSES, depth, detection, encoder, roi
+from . import CLASSES, depth, detection, encoder, metrics, roi
 from .camera import Camera, resize_nearest
 
 CANONICAL_FOCAL_LENGTH = 240.0
@@ -188,7 +188,7 @@ class RoiDepth:
         candidates, features = self.detect(photo, photo_camera)
         strong = candidates["scores"] >= (self.threshold if threshold is None else threshold)
         found = {name: values[strong] for name, values in candidates.items()}
-        once = detection.distinct(found["boxes"], found["scores"])
+        once = detection.distinct(metrics.box_iou(found["boxes"], found["boxes"]), found["scores"])
         found = {name: values[once] for name, values in found.items()}
         plan = self.plan(found["boxes"], features.shape[1:3], mode)
         decoded = self.decode(features, plan)

@@ -197,11 +197,12 @@ def test_head_gives_the_three_maps():
 
 def test_one_thing_is_reported_once():
     boxes = [[10, 10, 30, 50], [10, 11, 30, 51], [25, 10, 45, 50], [10, 10, 30, 50], [100, 10, 130, 30]]
+    overlap = metrics.box_iou(boxes, boxes)
     # The surest of the three that lie on one another stays; the neighbour that overlaps by a seventh stays too.
-    assert detection.distinct(boxes, [0.5, 0.8, 0.4, 0.6, 0.3]).tolist() == [False, True, True, False, True]
-    assert detection.distinct(boxes, [0.5, 0.5, 0.4, 0.5, 0.3]).tolist() == [True, False, True, False, True]
-    assert detection.distinct(boxes, [0.5, 0.8, 0.4, 0.6, 0.3], most_overlap=1.01).all()
-    assert detection.distinct([], []).shape == (0,)
+    assert detection.distinct(overlap, [0.5, 0.8, 0.4, 0.6, 0.3]).tolist() == [False, True, True, False, True]
+    assert detection.distinct(overlap, [0.5, 0.5, 0.4, 0.5, 0.3]).tolist() == [True, False, True, False, True]
+    assert detection.distinct(overlap, [0.5, 0.8, 0.4, 0.6, 0.3], most_overlap=1.01).all()
+    assert detection.distinct(metrics.box_iou([], []), []).shape == (0,)
 
 
 def test_what_stays_overlaps_nothing_surer_that_stays():
@@ -209,8 +210,8 @@ def test_what_stays_overlaps_nothing_surer_that_stays():
     corners = rng.uniform(0, 60, (40, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(15, 40, (40, 2))], axis=1)
     scores = rng.permutation(40) / 40
-    kept = detection.distinct(boxes, scores, most_overlap=0.4)
     iou = metrics.box_iou(boxes, boxes)
+    kept = detection.distinct(ops.convert_to_numpy(bounding_boxes.compute_iou(boxes, boxes, "xyxy")), scores, 0.4)
     for index in range(40):
         surer = [other for other in range(40) if kept[other] and scores[other] > scores[index]]
         assert kept[index] == all(iou[index, other] < 0.4 for other in surer)
