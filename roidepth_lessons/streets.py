@@ -5,6 +5,7 @@ Everything is a function of (seed, height, width); the layout of the world is a 
 `street_light` in which colour, `street_labels` what is known about it.
 """
 
+import itertools
 import json
 import os
 import queue
@@ -90,26 +91,27 @@ def write_streets(root, count, seed=0, height=128, width=416, workers=None, prog
     labels = root / "training" / "label_2"
     missing = [i for i in range(count) if not (labels / f"{i:06d}.txt").is_file()]
     workers = max(1, min(workers or os.cpu_count() or 1, len(missing) // 2))
+    steps = itertools.count(count - len(missing))
     with ProgressLine() as line:
-        done = count - len(missing)
-
-        def show(write=line.show):
-            if progress:
-                write(f"[{'#' * (30 * done // max(count, 1)):<30}] {done:>6} of {count} streets")
 
         def step():
-            nonlocal done
-            done += 1
-            show()
+            done = next(steps)
+            if progress:
+                line.show(_bar(done, count))
 
-        show()
+        step()  # shows what was there before
         if workers == 1:
             for index in missing:
                 _write_street(root, index, **kind)
                 step()
         else:
             _run_workers({"root": str(root), **kind}, missing, workers, step)
-        show(line.end)
+        if progress:
+            line.end(_bar(count, count))
+
+
+def _bar(done, count):
+    return f"[{'#' * (30 * done // max(count, 1)):<30}] {done:>6} of {count} streets"
 
 
 def _claim_folder(root, facts, count):
