@@ -396,7 +396,7 @@ def has_exercises(lesson):
         messages.append(lesson.say(f"the exercises are numbered {ids}, not {wanted}"))
     kinds = {kind for _, _, kind in exercises}
     messages += [lesson.say(f"has no exercise of the kind {kind!r}") for kind in KINDS if kind not in kinds]
-    known = [each for each in checks.EXERCISES if each.startswith(f"{lesson.number:02d}.")]
+    known = [each for each in checks.exercises() if each.startswith(f"{lesson.number:02d}.")]
     orphans = [each for each in known if each not in ids]
     messages += [lesson.say(f"checks.EXERCISES has {each}, the lesson has not") for each in orphans]
     return messages
@@ -627,7 +627,7 @@ def faults_of_exercise(lesson, index):
         yield "has no <details><summary>Hint</summary> ... </details>"
     if solution not in source:
         yield f"does not link to its solution: [Solution{solution}"
-    if each not in checks.EXERCISES:
+    if each not in checks.exercises():
         yield f"checks.EXERCISES has no entry {each!r}"
     if f"Exercise {each}: not tried yet" not in check_output(lesson, index, each):
         yield f"no cell below it calls check_exercise({each!r}, ...) on a stub and stores 'not tried yet'"

@@ -462,7 +462,7 @@ CHANGES = {
     "a function": ("check", "checks", "not value.item()", "value.item()"),
     "a default": ("start", "session", "threads=2", "threads=4"),
     "a method": ("ProgressLine", "session", ">= 0.1", ">= 0.2"),
-    "a private name of the lesson's module": ("_brief", "checks", "60", "61"),
+    "a private name of the lesson's module": ("brief", "checks", "60", "61"),
     "a decorator": ("Exercise", "checks", "@dataclass(frozen=True)", "@dataclass"),
 }
 

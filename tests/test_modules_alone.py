@@ -94,6 +94,12 @@ def test_modules_of_streets_import_only_what_comes_before_them():
         assert siblings(name) <= below | {*STREETS[:i]}
 
 
+def test_what_is_known_of_exercises_needs_only_the_ground_floor():
+    paths = list(PACKAGE.glob("exercises_*.py"))
+    assert paths
+    assert all({"checks"} <= siblings(path.stem) <= set(GROUND) for path in paths)
+
+
 def test_the_search_for_siblings_finds_them():
     assert {"kitti", "camera", "__version__"} <= siblings("streets")
     assert {"model", "dataset", "streets"} <= siblings("train")
