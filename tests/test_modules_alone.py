@@ -10,9 +10,11 @@ import pytest
 from roidepth_lessons import DATA_FOLDER
 
 PACKAGE = DATA_FOLDER.parent / "roidepth_lessons"
-GROUND = ("camera", "encoder", "detection", "depth", "roi", "metrics", "draw", "multitask", "toys", "checks", "session")
-WITHOUT_KERAS = ("camera", "metrics", "draw", "checks", "session")
-FIRST_FLOOR = ("frames", "model", "world")
+GROUND = (
+    "camera", "encoder", "detection", "depth", "roi", "metrics", "draw", "multitask", "toys", "world", "checks", "session",
+)  # fmt: skip
+WITHOUT_KERAS = ("camera", "metrics", "draw", "world", "checks", "session")
+FIRST_FLOOR = ("frames", "model", *(path.stem for path in sorted(PACKAGE.glob("draw_*.py"))))
 
 ALONE = """
 import doctest, importlib, os, shutil, sys
