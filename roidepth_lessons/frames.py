@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from .camera import Calibration, Camera, resize_nearest
+from .world import box_corners
 
 DONT_CARE = "DontCare"
 """The class of regions in which nobody labelled anything: neither object nor background."""
@@ -48,12 +49,7 @@ class RoadObject:
     @property
     def corners(self):
         """(8, 3) corners of the 3D box in metres: the four of the bottom face, then the four of the top face."""
-        height, width, length = self.dimensions
-        x = length / 2 * np.array([1, 1, -1, -1, 1, 1, -1, -1])
-        y = -height * np.array([0, 0, 0, 0, 1, 1, 1, 1])
-        z = width / 2 * np.array([1, -1, -1, 1, 1, -1, -1, 1])
-        cosine, sine = np.cos(self.yaw), np.sin(self.yaw)
-        return np.stack([cosine * x + sine * z, y, cosine * z - sine * x], axis=-1) + np.array(self.location)
+        return box_corners(self.location, self.dimensions, self.yaw)
 
 
 @dataclass(frozen=True)
