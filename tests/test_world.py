@@ -246,7 +246,8 @@ def test_lidar_distance_agrees_with_a_loop():
 
 def test_a_stretch_holds_both_its_ends():
     points = np.array([[0, 0, 20.0], [0, 0, 20.5], [0, 0, 21.0]])
-    assert world.lidar_distance(points, BOX, CAMERA, thickness=1.0) == (20.5, 3)
+    camera = Camera.from_focal_length(240.0, 128, 416)
+    assert world.lidar_distance(points, BOX, camera, thickness=1.0) == (20.5, 3)
 
 
 def test_lidar_distance_says_nothing_of_too_few_points():
