@@ -694,13 +694,15 @@ def names_of_module(module):
     return names
 
 
-def table(lessons):
-    """A Markdown table of the sizes of lessons and solutions."""
-    lines = ["| notebook | cells | words | lines of code | figures | exercises | kB |", "| --- " + "| ---: " * 6 + "|"]
-    for lesson in lessons:
+def table(lessons, more=None):
+    """A Markdown table of the sizes of lessons and solutions; `more` maps further headings to a text per lesson."""
+    more = more or {}
+    headings = ["cells", "words", "lines of code", "figures", "exercises", "kB", *more]
+    lines = [f"| notebook | {' | '.join(headings)} |", "| --- " + "| ---: " * len(headings) + "|"]
+    for lesson, *texts in zip(lessons, *more.values(), strict=True):
         numbers = (
             len(lesson.cells), count_words(lesson), count_code(lesson), len(figures(lesson)), len(lesson.exercises),
-            round(lesson.path.stat().st_size / 1000),
+            round(lesson.path.stat().st_size / 1000), *texts,
         )  # fmt: skip
         lines.append(f"| `{lesson.name}` | " + " | ".join(map(str, numbers)) + " |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Runs lessons and solutions and stores their outputs: python tests/regenerate.py [--table] [NOTEBOOK ...]
+"""Runs lessons and solutions and stores their outputs: python tests/regenerate.py [--table | --times] [NOTEBOOK ...]
 
 Without a name: all of them. A notebook is written whole or not at all, and left alone if nothing but the bytes of its
 pictures changed. One that writes to stderr or raises is refused.
@@ -53,21 +53,31 @@ def regenerate(path):
     return "written"
 
 
-def run(path, notebook):
-    """A copy of a notebook with new outputs and its metadata cut to what every notebook needs."""
+def run(path, notebook, seconds=None):
+    """A copy of a notebook with new outputs and its metadata cut to what every notebook needs.
+
+    Args:
+        path: Where the notebook is; it runs in that folder.
+        notebook: What to run.
+        seconds: A dict that receives, per index of a code cell, how long it ran.
+    """
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})
-    lesson, current = lesson_rules.Lesson(path, notebook), 0
+    lesson, current, started = lesson_rules.Lesson(path, notebook), 0, 0.0
 
     def note(cell, cell_index):
-        nonlocal current
-        current = cell_index
+        nonlocal current, started
+        current, started = cell_index, time.monotonic()
+
+    def take_time(cell, cell_index, execute_reply):
+        if seconds is not None:
+            seconds[cell_index] = time.monotonic() - started
 
     # The very Python of this process, whatever kernels are installed: as nbval's --nbval-current-env does it.
     manager = AsyncKernelManager(kernel_name=CURRENT_ENV_KERNEL_NAME, kernel_spec_manager=NbvalKernelspecManager())
     client = NotebookClient(notebook, km=manager, timeout=TIMEOUT, record_timing=False, coalesce_streams=True)
-    client.on_cell_start = note
+    client.on_cell_start, client.on_cell_executed = note, take_time
     # ipykernel leaves the file descriptors alone when it sees this variable, as it does under pytest.
     environment = {**os.environ, "PYTEST_CURRENT_TEST": str(path)}
     try:
@@ -82,6 +92,22 @@ def run(path, notebook):
         raise ValueError("\n".join(loud))
     notebook.metadata = METADATA
     return notebook
+
+
+def times(paths, slowest=10):
+    """Runs notebooks, stores nothing, and returns two Markdown tables: sizes and seconds, and the slowest cells.
+
+    The first cell of a notebook's code pays for the imports, so its seconds are those of the machine's disk too.
+    """
+    lessons, totals, cells = [lesson_rules.read(path) for path in paths], [], []
+    for lesson in lessons:
+        seconds, started = {}, time.monotonic()
+        run(lesson.path, lesson.notebook, seconds)
+        totals.append(f"{time.monotonic() - started:.0f}")
+        cells += [(each, lesson.say("", index).rstrip(": ")) for index, each in seconds.items()]
+    rows = [f"| {each:.1f} | {where} |" for each, where in sorted(cells, reverse=True)[:slowest]]
+    sizes = lesson_rules.table(lessons, {"run s": totals})
+    return "\n".join([sizes, "", "| seconds | cell |", "| ---: | --- |", *rows])
 
 
 def without_pictures(notebook):
@@ -109,7 +135,9 @@ def main(arguments=None):
     """The command. Returns 1 if a notebook was refused."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", type=Path, metavar="NOTEBOOK")
-    parser.add_argument("--table", action="store_true", help="run nothing, print a table of sizes")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--table", action="store_true", help="run nothing, print a table of sizes")
+    kind.add_argument("--times", action="store_true", help="store nothing, print sizes, seconds and the slowest cells")
     options = parser.parse_args(arguments)
     paths = options.notebooks or lesson_rules.paths()
     for path in paths:
@@ -117,6 +145,9 @@ def main(arguments=None):
             parser.error(f"{path} is not a notebook")
     if options.table:
         print(lesson_rules.table([lesson_rules.read(path) for path in paths]))
+        return 0
+    if options.times:
+        print(times(paths))
         return 0
     refused = 0
     for path in paths:

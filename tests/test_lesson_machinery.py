@@ -570,6 +570,19 @@ def test_outputs_are_stored_and_faults_refused(to_store, capsys, monkeypatch):
     assert sorted(path.name for path in to_store.iterdir()) == sorted(path.name for path in paths.values())
 
 
+def test_times_are_taken_and_nothing_is_stored(tmp_path, capsys):
+    path = tmp_path / "01_slow.ipynb"
+    nbformat.write(v4.new_notebook(cells=[text("# A"), code("import time\ntime.sleep(0.7)"), code("1")]), path)
+    before = path.read_bytes()
+    assert regenerate.main(["--times", str(path)]) == 0
+    report = capsys.readouterr().out
+    assert re.search(r"exercises \| kB \| run s \|\n.*\n\| `01_slow` \|.* \| [1-9]\d* \|\n", report)
+    rows = re.findall(r"^\| (\d+\.\d) \| (01_slow, cell \d)", report, re.MULTILINE)
+    assert [where for _, where in rows] == ["01_slow, cell 2", "01_slow, cell 3"]
+    assert float(rows[0][0]) >= 0.7
+    assert path.read_bytes() == before
+
+
 def test_a_changed_alt_text_counts_and_changed_bytes_do_not():
     first = numbered([code("1", outputs=[picture("A picture.")])])
     second = copy.deepcopy(first)
