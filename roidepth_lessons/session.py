@@ -124,15 +124,16 @@ def counted(items, title):
         line.end(f"{title}: done")
 
 
-def fit_progress(title):
+def fit_progress(title, line=None):
     """A Keras callback for `fit(..., verbose=0)` with a line of progress that ends as "title: done".
 
     Args:
         title: What is being trained, "joint training".
+        line: The `ProgressLine`, where somebody wants to be its context; default: one of its own.
     """
     import keras  # here, since start() must come before it
 
-    line, started, done = ProgressLine(), 0.0, 0
+    line, started, done = line or ProgressLine(), 0.0, 0
 
     def begin(logs=None):
         nonlocal started, done

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from . import DATA_FOLDER, __version__, dataset, depth, detection, kitti, model, streets
-from .session import ProgressLine
+from .session import ProgressLine, fit_progress
 
 LOSSES = {
     "heatmap": detection.heatmap_loss,
@@ -178,7 +178,7 @@ def _run_epoch(network, examples, settings, epoch, run_folder):
     started = time.monotonic()
     batches = dataset.Batches(examples, settings.batch_size, settings.seed, epoch)
     with ProgressLine() as line:
-        progress = Progress(line, len(batches), f"epoch {epoch + 1} of {settings.epochs}")
+        progress = fit_progress(f"epoch {epoch + 1} of {settings.epochs}", line)
         history = network.fit(batches, epochs=1, verbose=0, callbacks=[progress])
     losses = {name: round(values[0], 5) for name, values in history.history.items()}
     if not all(np.isfinite(list(losses.values()))):
@@ -246,20 +246,3 @@ def _finish(network, out):
     bare.save(temporary)
     temporary.replace(out)
     return bare
-
-
-class Progress(keras.callbacks.Callback):
-    """Counts on a `ProgressLine` while an epoch runs."""
-
-    def __init__(self, line, steps, title):
-        super().__init__()
-        self.line, self.steps, self.title, self.started = line, steps, title, time.monotonic()
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Rewrites the line."""
-        left = (time.monotonic() - self.started) / (batch + 1) * (self.steps - batch - 1)
-        self.line.show(f"{self.title}: step {batch + 1} of {self.steps}, loss {logs['loss']:.3f}, {left:.0f} s left")
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Ends the line."""
-        self.line.end(f"{self.title}: done")

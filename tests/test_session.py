@@ -95,3 +95,21 @@ def test_fit_counts_and_ends_as_a_constant_line(monkeypatch, capsys):
         assert [each.split(",")[0] for each in steps] == [f"joint training: step {i} of 6" for i in range(1, 7)]
         assert all("s left, loss " in each for each in steps)
         assert last == f"\r{'joint training: done':<78}"
+
+
+def test_fit_counts_on_a_line_that_somebody_else_leaves(capsys):
+    import keras
+
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    network.compile("sgd", "mse")
+
+    def stop(batch, logs=None):
+        raise ZeroDivisionError
+
+    callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=stop)]
+    with pytest.raises(ZeroDivisionError), session.ProgressLine() as line:  # noqa: PT012
+        callbacks.insert(0, session.fit_progress("joint training", line))
+        network.fit(np.ones((6, 1)), np.ones(6), batch_size=2, verbose=0, callbacks=callbacks)
+    said = capsys.readouterr().out
+    assert said.startswith("\rjoint training: step 1 of 3")
+    assert said.endswith(" \n")

@@ -12,25 +12,27 @@ import numpy as np
 import pytest
 import tiny
 
-from roidepth_lessons import dataset, model, session, streets, train
+from roidepth_lessons import dataset, model, streets, train
 from roidepth_lessons.__main__ import main
 
 SETTINGS = {"epochs": 3, "batch_size": 2, "height": 64, "width": 128}
 
 KILLED = """
-import os, signal, tiny
+import os, signal, keras, tiny
 from roidepth_lessons import model, train
 
-model.build_network, epochs = tiny.toy_network, []
-train.Progress.on_epoch_begin = lambda self, epoch, logs=None: epochs.append(epoch)
+model.build_network = tiny.toy_network
 
 
-def kill(self, batch, logs=None):
-    if len(epochs) == 3 and batch == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
+def kill_in_the_third(title, line):
+    def kill(batch, logs=None):
+        if title == "epoch 3 of 3" and batch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return keras.callbacks.LambdaCallback(on_train_batch_end=kill)
 
 
-train.Progress.on_train_batch_end = kill
+train.fit_progress = kill_in_the_third
 train.train(train.Settings(data={root!r}, **{settings}), {run!r}, {out!r})
 """
 
@@ -275,23 +277,6 @@ def test_the_learning_rate_rises_then_falls():
     assert rates[10] == pytest.approx(1e-2)
     assert rates[200] == pytest.approx(1e-4)
     assert (np.diff(rates[10:]) < 0).all()
-
-
-def test_progress_is_rewritten_at_most_ten_times_a_second(monkeypatch, capsys):
-    clock = iter(np.arange(0, 1000, 0.03))
-    monkeypatch.setattr(session.time, "monotonic", lambda: next(clock))
-    with train.ProgressLine() as line:
-        progress = train.Progress(line, steps=100, title="epoch 1 of 2")
-        for batch in range(100):  # 3 seconds by this clock's two ticks a batch
-            progress.on_train_batch_end(batch, {"loss": 2.0})
-        progress.on_epoch_end(0)
-    shown = capsys.readouterr().out.split("\r")
-    assert shown[0] == ""
-    assert 20 <= len(shown[1:]) <= 61
-    assert shown[1].startswith("epoch 1 of 2: step 1 of 100, loss 2.000, ")
-    assert shown[1].rstrip().endswith(" s left")
-    assert {len(each) for each in shown[1:-1]} == {78}
-    assert shown[-1] == f"{'epoch 1 of 2: done':<78}\n"
 
 
 def test_progress_of_reading_ends_as_a_constant_line(tiny_streets, capsys):
