@@ -2,9 +2,12 @@
 
 import numpy as np
 
-from . import CLASSES, kitti, label_statistics, metrics
+from . import CLASSES, detection, kitti, label_statistics, metrics
 from .dataset import NEIGHBOUR_OF
 from .frames import DONT_CARE
+
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 19))
+"""The lowest scores that are tried: 0.1 to 0.9."""
 
 
 def evaluate(model, root, frame_ids=None, mode="auto", report=None):
@@ -39,10 +42,18 @@ def measure_frame(model, frame, mode):
     return {
         "truth": true_regions(frame),
         "candidates": prediction.candidates,
+        "distinct": _distinct(prediction.candidates),
         "pairs": _matched_objects(frame, truth, prediction.objects),
         "depth": _depth_figures(model, frame, truth, prediction if mode == "full" else None),
         "head_work": prediction.head_work,
     }
+
+
+def _distinct(candidates):
+    """The candidates that would be reported if their scores were high enough."""
+    overlap = metrics.box_iou(candidates["boxes"], candidates["boxes"])
+    once = detection.distinct(overlap, candidates["scores"])
+    return {name: values[once] for name, values in candidates.items()}
 
 
 def true_regions(frame):
@@ -135,7 +146,8 @@ def summarise(rows, mode):
     """Rows of :func:`measure_frame` to one dictionary.
 
     Returns:
-        ``frames``; ``mode``; ``detection.<Class>.{ap50, ap, count}``, 0 to 1; ``distance.{all, <Class>}`` of
+        ``frames``; ``mode``; ``detection.<Class>.{ap50, ap, count}``, 0 to 1; ``by_threshold``, rows of
+        `metrics.detection_errors` for what would be reported at other thresholds; ``distance.{all, <Class>}`` of
         `metrics.distance_errors` against the label's z (the box centre) and ``distance.by_range``;
         ``distance_surface`` likewise against the visible surface; ``distance_instance`` for the detection head alone;
         ``baseline_box_height`` for z = f H / h on the same detections, with H fitted to KITTI's labels
@@ -143,15 +155,14 @@ def summarise(rows, mode):
         `metrics.depth_errors` over the pixels of all frames (``silog``: mean over the frames);
         ``head_work.{mean, max}`` as a share of full decoding. What can't be measured is None.
     """
-    detection = metrics.average_precision(
-        [row["truth"] for row in rows], [row["candidates"] for row in rows], list(CLASSES)
-    )
+    truths = [row["truth"] for row in rows]
     pairs = np.concatenate([row["pairs"] for row in rows]) if rows else np.zeros((0, 7))
     work = [row["head_work"] for row in rows]
     return {
         "frames": len(rows),
         "mode": mode,
-        "detection": detection,
+        "detection": metrics.average_precision(truths, [row["candidates"] for row in rows], list(CLASSES)),
+        "by_threshold": metrics.detection_errors(truths, [row["distinct"] for row in rows], list(CLASSES), THRESHOLDS),
         "distance": _distance_figures(pairs, predicted=3, true=1),
         "distance_surface": _distance_figures(pairs, predicted=4, true=2),
         "distance_instance": _distance_figures(pairs, predicted=6, true=1),
@@ -193,8 +204,10 @@ def table(figures):
         figures[kind]["all"]["abs_rel"] for kind in ("distance", "distance_surface", "baseline_box_height")
     )
     depth = figures["depth"]
+    best = max(figures["by_threshold"], key=lambda each: each["f1"] or 0)
     lines += [
         f"{'all':<12}{'':27}{percent(centre):>24}{percent(surface):>10}",
+        f"most hits for the fewest false alarms (F1 {percent(best['f1']).strip()}): threshold {best['threshold']:.2f}",
         f"box height alone (z = f H / h), same objects: {percent(baseline)}",
         f"depth map, AbsRel: image {percent(depth['image']['abs_rel'])}, inside boxes "
         f"{percent(depth['inside_boxes']['abs_rel'])}",

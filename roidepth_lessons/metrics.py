@@ -125,6 +125,44 @@ def average_precision_with_distance(truths, detections, class_names, tolerance):
     return _coco_precision(truths, detections, class_names, tolerance)
 
 
+def detection_errors(truths, detections, class_names, thresholds):
+    """Precision, recall and F1 of what would be reported at each threshold, over all classes together.
+
+    Pairs are COCO's at IoU 0.5, so ignored regions count as in :func:`average_precision`.
+
+    Args:
+        truths, detections, class_names: As in :func:`average_precision`.
+        thresholds: The lowest scores to try.
+
+    Returns:
+        A list of dicts, one per threshold: ``threshold``, ``precision`` (None if nothing is reported), ``recall`` and
+        ``f1``, 2 * hits / (reported + labelled) (None if nothing is labelled).
+
+    Raises:
+        ValueError: as :func:`average_precision`.
+    """
+    true_rows, found_rows = _coco_rows(truths, detections, class_names, with_distance=False)
+    evaluation = _run_coco(true_rows, found_rows, len(truths), len(class_names), None)
+    images = [each for each in evaluation.evalImgs if each is not None]
+    scores = np.concatenate([np.asarray(each["dtScores"], np.float64) for each in images] or [np.zeros(0)])
+    counts, hits = (
+        np.concatenate([values(each) for each in images] or [np.zeros(0, bool)])
+        for values in (lambda each: ~each["dtIgnore"][0].astype(bool), lambda each: each["dtMatches"][0] > 0)
+    )
+    labelled = sum(not row["iscrowd"] for row in true_rows)
+    rows = []
+    for threshold in thresholds:
+        reported = int((counts & (scores >= threshold)).sum())
+        right = int((counts & hits & (scores >= threshold)).sum())
+        rows.append({
+            "threshold": float(threshold),
+            "precision": right / reported if reported else None,
+            "recall": right / labelled if labelled else None,
+            "f1": 2 * right / (reported + labelled) if labelled else None,
+        })  # fmt: skip
+    return rows
+
+
 def depth_errors(predicted, true, mask=None):
     """The usual errors of a depth map, over the pixels whose true depth is known (not 0, not NaN).
 
@@ -288,18 +326,13 @@ def bootstrap_interval(values, statistic=np.mean, samples=1000, confidence=0.95,
 
 def _coco_precision(truths, detections, class_names, tolerance):
     """Average precision per class by pycocotools; with a tolerance, distances must agree as well."""
-    if len(truths) != len(detections):
-        raise ValueError(f"truths are for {len(truths)} images, detections for {len(detections)}: pass one per image")
-    with_distance = tolerance is not None
-    true_rows = [row for image, one in enumerate(truths) for row in _true_rows(image, one, class_names, with_distance)]
-    found_rows = [
-        row for image, one in enumerate(detections) for row in _found_rows(image, one, class_names, with_distance)
-    ]
+    true_rows, found_rows = _coco_rows(truths, detections, class_names, with_distance=tolerance is not None)
     counts = [
         sum(row["category_id"] == index and not row["iscrowd"] for row in true_rows)
         for index in range(len(class_names))
     ]
-    precision = _run_coco(true_rows, found_rows, len(truths), len(class_names), tolerance)
+    evaluation = _run_coco(true_rows, found_rows, len(truths), len(class_names), tolerance)
+    precision = evaluation.eval["precision"][:, :, :, 0, 0]  # (10 IoU thresholds, 101 recalls, classes)
     return {
         name: {
             "ap50": float(precision[0, :, index].mean()) if counts[index] else None,
@@ -310,8 +343,18 @@ def _coco_precision(truths, detections, class_names, tolerance):
     }
 
 
+def _coco_rows(truths, detections, class_names, with_distance):
+    """COCO annotations of all images: what is there, what was found."""
+    if len(truths) != len(detections):
+        raise ValueError(f"truths are for {len(truths)} images, detections for {len(detections)}: pass one per image")
+    return [
+        [row for image, one in enumerate(images) for row in rows_of(image, one, class_names, with_distance)]
+        for images, rows_of in ((truths, _true_rows), (detections, _found_rows))
+    ]
+
+
 def _run_coco(true_rows, found_rows, image_count, class_count, tolerance):
-    """(10 IoU thresholds, 101 recalls, classes) precision."""
+    """The library's evaluation, done."""
     # Imported here so that depth errors can be had without the library.
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -348,7 +391,7 @@ def _run_coco(true_rows, found_rows, image_count, class_count, tolerance):
         evaluation.params.maxDets = [100]
         evaluation.evaluate()
         evaluation.accumulate()
-    return evaluation.eval["precision"][:, :, :, 0, 0]
+    return evaluation
 
 
 def _true_rows(image, truth, class_names, with_distance):

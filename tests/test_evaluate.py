@@ -116,6 +116,29 @@ def test_average_precision(figures):
     assert cyclist == {"ap50": None, "ap": None, "count": 0}
 
 
+def test_what_other_thresholds_would_report(figures):
+    """Four labels. From 0.5 up two cars and the pedestrian of "near" and "sparse" are right, and the clipped car; the
+    cyclist and the car of 0.85 are false alarms; the van and DontCare don't count.
+    """
+    rows = {each["threshold"]: each for each in figures["by_threshold"]}
+    assert list(rows) == pytest.approx(np.arange(0.1, 0.91, 0.05))
+    assert rows[0.5] == {"threshold": 0.5, "precision": 4 / 6, "recall": 1.0, "f1": 8 / 10}
+    assert rows[0.8] == {"threshold": 0.8, "precision": 2 / 4, "recall": 2 / 4, "f1": 4 / 8}
+    assert rows[0.9] == {"threshold": 0.9, "precision": 1.0, "recall": 1 / 4, "f1": 2 / 5}
+
+
+def test_what_is_found_twice_counts_once(root):
+    class Twice(Stub):
+        def predict(self, *arguments):
+            found = super().predict(*arguments)
+            for name, values in found.candidates.items():
+                found.candidates[name] = np.concatenate([values, values * (0.9 if name == "scores" else 1)])
+            return found
+
+    once, twice = evaluate.evaluate(Stub(), root, mode="roi"), evaluate.evaluate(Twice(), root, mode="roi")
+    assert twice["by_threshold"] == once["by_threshold"]
+
+
 def test_distances_to_the_centre(figures):
     """Car 22 for 20 m and 36 for 40, pedestrian 10.5 for 10. The car behind the camera has no distance."""
     distance = figures["distance"]
@@ -237,7 +260,8 @@ def test_table_shows_the_figures(figures):
     assert lines[1].split() == ["Car", "83.4", "%", "83.4", "%", "3", "10.0", "%", "1.7", "%"]
     assert lines[3].split()[:4] == ["Cyclist", "-", "-", "0"]
     assert lines[4].split() == ["all", "8.3", "%", "2.0", "%"]
-    assert lines[5].endswith(f"{100 * figures['baseline_box_height']['all']['abs_rel']:5.1f} %")
+    assert lines[5] == "most hits for the fewest false alarms (F1 80.0 %): threshold 0.10"
+    assert lines[6].endswith(f"{100 * figures['baseline_box_height']['all']['abs_rel']:5.1f} %")
     assert lines[-1].endswith("mean  33.3 %, most  75.0 % of the full frame")
 
 

@@ -368,3 +368,38 @@ def test_the_bootstrap_interval_of_another_statistic():
         metrics.bootstrap_interval([])
     with pytest.raises(ValueError, match="confidence"):
         metrics.bootstrap_interval([1.0], confidence=95)
+
+
+def test_precision_and_recall_agree_with_pairs_counted_in_a_loop():
+    generator = np.random.default_rng(3)
+    truths, detections = [], []
+    for _ in range(6):
+        corners = generator.uniform(0, 60, (5, 2))
+        boxes = np.concatenate([corners, corners + generator.uniform(15, 30, (5, 2))], axis=1)
+        moved = np.concatenate([boxes + generator.normal(0, 3, boxes.shape), boxes[:3] + 40])
+        truths.append({"boxes": boxes, "labels": generator.integers(0, 2, 5)})
+        detections.append(
+            {"boxes": moved, "labels": generator.integers(0, 2, 8), "scores": generator.permutation(8) / 8}
+        )
+    rows = metrics.detection_errors(truths, detections, ["Car", "Pedestrian"], [0.0, 0.3, 0.6, 2.0])
+    for row in rows[:3]:
+        right = reported = 0
+        for truth, found in zip(truths, detections, strict=True):
+            for label in (0, 1):
+                kept = (found["labels"] == label) & (found["scores"] >= row["threshold"])
+                true_boxes = truth["boxes"][truth["labels"] == label]
+                right += len(metrics.match_boxes(found["boxes"][kept], found["scores"][kept], true_boxes))
+                reported += kept.sum()
+        assert 0 < right < reported
+        expected = {"precision": right / reported, "recall": right / 30, "f1": 2 * right / (reported + 30)}
+        assert row == pytest.approx({"threshold": row["threshold"], **expected})
+    assert rows[3] == {"threshold": 2.0, "precision": None, "recall": 0.0, "f1": 0.0}
+
+
+def test_precision_of_nothing():
+    nothing = {"boxes": np.zeros((0, 4)), "labels": np.zeros(0, int), "scores": np.zeros(0)}
+    expected = [{"threshold": 0.5, "precision": None, "recall": None, "f1": None}]
+    assert metrics.detection_errors([nothing], [nothing], ["Car"], [0.5]) == expected
+    assert metrics.detection_errors([], [], ["Car"], [0.5]) == expected
+    with pytest.raises(ValueError, match="pass one per image"):
+        metrics.detection_errors([nothing], [], ["Car"], [0.5])

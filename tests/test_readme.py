@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roidepth_lessons import DATA_FOLDER, __main__
+from roidepth_lessons import DATA_FOLDER, __main__, model
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -42,6 +42,14 @@ def test_accuracy_is_as_stored(file, where):
     depth = figures["depth"]
     share = f"{100 * depth['image']['abs_rel']:.1f} % and {100 * depth['inside_boxes']['abs_rel']:.1f} %"
     assert share in row(f"{where}, depth error over the image and inside boxes")
+
+
+def test_the_threshold_was_chosen_on_validation_streets():
+    rows = result("results/streets_validation.json")["by_threshold"]
+    f1 = {row["threshold"]: row["f1"] for row in rows}
+    best = max(f1.values())
+    assert [threshold for threshold in f1 if f1[threshold] > best - 0.02] == [0.35, 0.4, 0.45, 0.5]
+    assert f1[model.THRESHOLD] > best - 0.02
 
 
 @pytest.mark.parametrize("size", ["128x416", "384x1248"])
