@@ -43,7 +43,7 @@ def measure_frame(model, frame, mode):
         "truth": true_regions(frame),
         "candidates": prediction.candidates,
         "distinct": _distinct(prediction.candidates),
-        "pairs": _matched_objects(frame, truth, prediction.objects),
+        "pairs": _matched_objects(frame, prediction.objects),
         "depth": _depth_figures(model, frame, truth, prediction if mode == "full" else None),
         "head_work": prediction.head_work,
     }
@@ -68,36 +68,51 @@ def true_regions(frame):
     return {"boxes": np.reshape(boxes, (-1, 4)), "labels": np.array(labels, int), "ignored": np.array(ignored, bool)}
 
 
-def _matched_objects(frame, truth, objects):
+def match_objects(frame, objects):
+    """Which found object is which labelled one: `metrics.match_boxes`, class by class.
+
+    Args:
+        frame: The `Frame` with labels.
+        objects: What was found in it: things with ``name``, ``box`` and ``score``.
+
+    Returns:
+        A list of (index into `objects`, index into ``frame.objects``). A label whose centre lies behind the camera has
+        no distance and is left out.
+    """
+    pairs = []
+    for name in CLASSES:
+        found = [index for index, each in enumerate(objects) if each.name == name]
+        labels = [index for index, each in enumerate(frame.objects) if each.name == name]
+        if found and labels:
+            boxes, true_boxes = (
+                np.array([of[index].box for index in indices])
+                for of, indices in ((objects, found), (frame.objects, labels))
+            )
+            matches = metrics.match_boxes(boxes, np.array([objects[index].score for index in found]), true_boxes)
+            pairs += [(found[which], labels[match]) for which, match in matches]
+    return [(which, index) for which, index in pairs if frame.objects[index].distance > 0]
+
+
+def _matched_objects(frame, objects):
     """Rows of class, true centre, true surface (NaN where unseen), predicted centre and surface, box-height baseline,
     instance distance.
     """
-    focal_length = frame.camera.focal_length[1]
     rows = []
-    for label, name in enumerate(CLASSES):
-        found = [each for each in objects if each.name == name]
-        indices = [index for index in truth if frame.objects[index].name == name]
-        if not found or not indices:
-            continue
-        boxes = np.array([each.box for each in found])
-        true_boxes = np.array([frame.objects[index].box for index in indices])
-        for which, match in metrics.match_boxes(boxes, np.array([each.score for each in found]), true_boxes):
-            each, index = found[which], indices[match]
-            if frame.objects[index].distance <= 0:
-                continue  # its centre lies behind the camera
-            surface = kitti.surface_distance(frame, index)
-            baseline = metrics.box_height_distance([each.box], [label], class_heights(), focal_length)[0]
-            rows.append(
-                [
-                    label,
-                    frame.objects[index].distance,
-                    np.nan if surface is None else surface,
-                    each.distance_m,
-                    each.surface_distance_m,
-                    baseline,
-                    each.instance_distance_m,
-                ]
-            )
+    for which, index in match_objects(frame, objects):
+        each, label = objects[which], CLASSES.index(objects[which].name)
+        surface = kitti.surface_distance(frame, index)
+        baseline = metrics.box_height_distance([each.box], [label], class_heights(), frame.camera.focal_length[1])[0]
+        rows.append(
+            [
+                label,
+                frame.objects[index].distance,
+                np.nan if surface is None else surface,
+                each.distance_m,
+                each.surface_distance_m,
+                baseline,
+                each.instance_distance_m,
+            ]
+        )
     return np.reshape(rows, (-1, 7))
 
 

@@ -164,6 +164,28 @@ def covariance_from_above(position, distance_spread, pixel_spread, focal_length)
     return along[..., :, None] * along[..., None, :] + across[..., :, None] * across[..., None, :]
 
 
+def covariance_of_echo(distance, azimuth, range_spread, azimuth_spread):
+    """How uncertain the place of a radar's echo is, seen from above: short along the ray, long across it when far.
+
+    From ``x = range * sin(azimuth)`` and ``z = range * cos(azimuth)``, by first-order propagation of errors that don't
+    depend on each other.
+
+    Args:
+        distance: (...) range, metres.
+        azimuth: (...) radians, 0 ahead, positive to the right.
+        range_spread: Standard deviation of the range, metres.
+        azimuth_spread: Standard deviation of the azimuth, radians.
+
+    Returns:
+        (..., 2, 2) covariance of (x, z), square metres.
+    """
+    distance, azimuth = np.asarray(distance, np.float64), np.asarray(azimuth, np.float64)
+    sine, cosine = np.sin(azimuth), np.cos(azimuth)
+    along = np.stack([sine, cosine], axis=-1) * np.asarray(range_spread)[..., None]
+    across = np.stack([cosine, -sine], axis=-1) * (distance * azimuth_spread)[..., None]
+    return along[..., :, None] * along[..., None, :] + across[..., :, None] * across[..., None, :]
+
+
 def ellipse(center, covariance, deviations=1.0, count=60):
     """The outline of an uncertain place: where the Mahalanobis distance from the centre is `deviations`.
 
@@ -188,20 +210,46 @@ def ellipse(center, covariance, deviations=1.0, count=60):
     return (directions * np.sqrt(np.maximum(variances, 0)) @ circle).T * deviations + np.asarray(center)
 
 
+def bias_and_spread(errors):
+    """Median of some errors, and their standard deviation as the median absolute deviation tells it.
+
+    For normally distributed errors ``1.4826 * median(|error - median|)`` is the standard deviation; unlike that, it
+    hardly moves when a few errors are huge, such as those of an object taken for another one (Huber, "Robust
+    Statistics", 1981, section 5.1).
+
+    Args:
+        errors: (n,); NaN where there was no measurement.
+
+    Returns:
+        ``(bias, spread)``, floats, in the errors' unit.
+
+    Raises:
+        ValueError: if fewer than two errors are finite.
+    """
+    errors = np.asarray(errors, np.float64)
+    errors = errors[np.isfinite(errors)]
+    if errors.size < 2:
+        raise ValueError(f"a spread needs two measurements or more, got {errors.size}")
+    bias = np.median(errors)
+    return float(bias), float(1.4826 * np.median(np.abs(errors - bias)))
+
+
 # Other sensors -------------------------------------------------------------------------------------------------------
 
 
-def lidar_distance(points, box, camera, shrink=0.1, thickness=1.0, fewest=3):
+def lidar_distance(points, box, camera, between=(0.0, np.inf), shrink=0.1, thickness=1.0, fewest=3):
     """Depth of an object's surface from the LiDAR points that are seen inside its 2D box.
 
     A box also shows the road before the object and what stands behind it. So the depths are sorted, the stretch of
     `thickness` metres that holds the most points is taken, the nearest such stretch if there are several, and its
-    median is the result.
+    median is the result. Where something nearer hides most of the object, that stretch is of the wrong thing; whoever
+    knows roughly how far the object is can say so by `between`.
 
     Args:
         points: (n, 3) camera coordinates, metres.
         box: (left, top, right, bottom) in pixels.
         camera: The camera.
+        between: (nearest, farthest) in metres: points at other depths don't count.
         shrink: Share of its width and height by which the box is narrowed on every side: rims show the background.
         thickness: Metres.
         fewest: With fewer points in the stretch nothing is said.
@@ -220,7 +268,7 @@ def lidar_distance(points, box, camera, shrink=0.1, thickness=1.0, fewest=3):
     border = shrink * (box[2:] - box[:2])
     with np.errstate(invalid="ignore"):  # NaN pixels, behind the camera, are in no box
         inside = ((pixels >= box[:2] + border) & (pixels <= box[2:] - border)).all(axis=1)
-    depth = np.sort(depth[inside])
+    depth = np.sort(depth[inside & (depth >= between[0]) & (depth <= between[1])])
     counts = np.searchsorted(depth, depth + thickness, side="right") - np.arange(len(depth))
     count = int(counts.max(initial=0))
     if count < max(fewest, 1):

@@ -116,6 +116,14 @@ def test_average_precision(figures):
     assert cyclist == {"ap50": None, "ap": None, "count": 0}
 
 
+def test_pairs_of_found_and_labelled_objects():
+    """Not the cyclist, of another class, nor the car whose centre lies behind the camera."""
+    assert evaluate.match_objects(frame_named("near"), FOUND["near"]) == [(0, 0), (1, 1)]
+    assert evaluate.match_objects(frame_named("sparse"), FOUND["sparse"]) == [(2, 1)]
+    assert evaluate.match_objects(frame_named("empty"), FOUND["near"]) == []
+    assert evaluate.match_objects(frame_named("near"), []) == []
+
+
 def test_what_other_thresholds_would_report(figures):
     """Four labels. From 0.5 up two cars and the pedestrian of "near" and "sparse" are right, and the clipped car; the
     cyclist and the car of 0.85 are false alarms; the van and DontCare don't count.

@@ -179,6 +179,27 @@ def test_covariance_agrees_with_many_draws():
     assert np.abs(np.cov(drawn.T) - covariance).max() < 0.01
 
 
+def test_covariance_of_an_echo_agrees_with_many_draws():
+    generator = np.random.default_rng(14)
+    distance, azimuth = 40 + generator.normal(size=200_000) * 0.3, 0.6 + generator.normal(size=200_000) * 0.02
+    drawn = np.stack([distance * np.sin(azimuth), distance * np.cos(azimuth)])
+    assert np.abs(np.cov(drawn) - world.covariance_of_echo(40.0, 0.6, 0.3, 0.02)).max() < 0.01
+    assert world.covariance_of_echo(np.ones(3), np.zeros(3), 0.3, 0.02).shape == (3, 2, 2)
+
+
+def test_bias_and_spread_of_normal_errors_with_and_without_wild_ones():
+    errors = 0.5 + 2 * np.random.default_rng(15).normal(size=20_000)
+    bias, spread = world.bias_and_spread(errors)
+    assert np.isclose(bias, 0.5, atol=0.05)
+    assert np.isclose(spread, errors.std(), rtol=0.03)
+    errors[:400], errors[400:800] = 100, np.nan
+    assert np.allclose(world.bias_and_spread(errors), [0.55, 2.05], atol=0.08)
+    assert np.nanstd(errors) > 10
+    assert world.bias_and_spread([1.0, 2.0, 4.0]) == (2.0, 1.4826)
+    with pytest.raises(ValueError, match="needs two measurements or more, got 1"):
+        world.bias_and_spread([1.0, np.nan])
+
+
 def test_covariance_is_long_along_the_ray():
     places = np.array([[-6.0, 1.0, 24.0], [0.0, 1.0, 10.0]])
     covariance = world.covariance_from_above(places, [2.0, 1.0], 1.0, 240.0)
@@ -226,6 +247,18 @@ def test_lidar_distance_takes_the_object_not_what_is_behind_it_nor_a_post():
     distance, count = world.lidar_distance(points, BOX, CAMERA)
     assert count == 30
     assert abs(distance - 20) < 0.1
+
+
+def test_lidar_distance_of_a_hidden_object_needs_a_word_from_the_camera():
+    generator = np.random.default_rng(16)
+    points = np.concatenate([wall(20, 30, generator), wall(12, 60, generator), wall(35, 50, generator)])
+    assert abs(world.lidar_distance(points, BOX, CAMERA)[0] - 12) < 0.1
+    distance, count = world.lidar_distance(points, BOX, CAMERA, between=(15, 25))
+    assert count == 30
+    assert abs(distance - 20) < 0.1
+    assert world.lidar_distance(points, BOX, CAMERA, between=(13, 18))[1] == 0
+    ends = np.array([[0, 0, 20.0], [0, 0, 20.5], [0, 0, 21.0]])
+    assert world.lidar_distance(ends, BOX, Camera.from_focal_length(240.0, 128, 416), between=(20, 21))[1] == 3
 
 
 def test_lidar_distance_agrees_with_a_loop():
