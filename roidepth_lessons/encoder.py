@@ -112,7 +112,9 @@ def _residual_block(x, channels, stride, name):
     """Two convolutions around a shortcut (He et al., CVPR 2016)."""
     shortcut = x
     if stride > 1 or x.shape[-1] != channels:
-        shortcut = layers.Conv2D(channels, 1, strides=stride, use_bias=False, name=f"{name}_shortcut_conv")(x)
+        # Pick, then convolve: a strided 1x1 convolution of fewer than 16 channels crashes TensorFlow 2.21 in training.
+        shortcut = layers.MaxPooling2D(1, strides=stride, name=f"{name}_shortcut_pick")(x) if stride > 1 else x
+        shortcut = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_shortcut_conv")(shortcut)
         shortcut = layers.BatchNormalization(momentum=0.9, name=f"{name}_shortcut_norm")(shortcut)
     x = _convolution(x, channels, stride, name=f"{name}_a")
     x = _convolution(x, channels, name=f"{name}_b", activation=None)

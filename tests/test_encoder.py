@@ -36,3 +36,15 @@ def test_moving_the_principal_point_moves_the_features_only_by_the_rays():
     one = network([image, np.array([[240, 240, 47.5, 31.5]], "float32")])
     other = network([image, np.array([[240, 240, 47.5, 25.5]], "float32")])
     assert float(ops.max(ops.abs(one - other))) > 1e-4
+
+
+def test_shortcuts_are_strided_1x1_convolutions_in_two_steps():
+    """TensorFlow 2.21 crashes in the gradient of the single step when fewer than 16 channels come in."""
+    network = encoder.build_encoder(channels=(8, 16, 16, 16, 16), blocks=(1, 1, 1, 1), neck_channels=8)
+    layer = network.get_layer("stride4_block1_shortcut_conv")
+    pointwise = [each for each in network.layers if getattr(each, "kernel_size", None) == (1, 1)]
+    assert all(each.strides == (1, 1) for each in pointwise)
+    x = np.random.default_rng(0).normal(size=(1, 16, 32, 8)).astype("float32")
+    one_step = ops.conv(x, layer.kernel, strides=2, padding="valid")
+    two_steps = layer(network.get_layer("stride4_block1_shortcut_pick")(x))
+    np.testing.assert_allclose(ops.convert_to_numpy(two_steps), ops.convert_to_numpy(one_step), atol=1e-5)
