@@ -77,9 +77,9 @@ def place_box(box, distance, dimensions, yaw, camera, rounds=4):
     """A 3D box from a 2D box, the depth of its centre, its dimensions and its yaw.
 
     The centre of the 3D box is seen near the middle of the 2D box, not in it: what is nearer looks larger. So the
-    centre is moved until the middle of the *projected* box lies where it should: `rounds` times by what is missing.
-    0 rounds take the middle of the 2D box for the centre's pixel. For a box cut off by the image's rim the middle says
-    less; the result is then as good as the box.
+    centre is moved until the edges of the *projected* box lie where they should: `rounds` times by what is missing.
+    0 rounds take the middle of the 2D box for the centre's pixel. An edge that lies on the image's rim (within a pixel)
+    is where the picture ends, not the object: it doesn't count. Between two of those the place stays as it is.
 
     Args:
         box: (left, top, right, bottom) in pixels.
@@ -102,16 +102,17 @@ def place_box(box, distance, dimensions, yaw, camera, rounds=4):
             f"box, distance, dimensions and yaw must be finite, distance and dimensions positive: got {box.tolist()}, "
             f"{distance}, {dimensions.tolist()}, {yaw}"
         )
-    middle = (box[:2] + box[2:]) / 2
-    pixel = middle
+    rim = np.array([0, 0, camera.width - 1, camera.height - 1])
+    counts = (np.abs(box - rim) > 1).reshape(2, 2)  # (near or far edge, across or down)
+    pixel = (box[:2] + box[2:]) / 2
     half_height = np.array([0, dimensions[0] / 2, 0])
     for _ in range(rounds + 1):
         bottom = camera.unproject(pixel, distance) + half_height
         corners = box_corners(bottom, dimensions, yaw)
         if (camera.project(corners)[1] <= 0).any():
             break
-        seen = tight_box(corners, camera)
-        pixel = pixel + middle - (seen[:2] + seen[2:]) / 2
+        missing = (box - tight_box(corners, camera)).reshape(2, 2) * counts
+        pixel = pixel + missing.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
     return bottom, corners
 
 

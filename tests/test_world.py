@@ -74,6 +74,14 @@ def test_the_edges_of_a_box_join_neighbours_and_have_its_dimensions():
     assert len({frozenset(edge) for edge in world.EDGES}) == 12
 
 
+def test_corners_lie_where_the_box_ends():
+    each = random_object(np.random.default_rng(17))
+    center = np.array(each.location) - [0, each.dimensions[0] / 2, 0]
+    corners = world.box_corners(each.location, each.dimensions, each.yaw) - center
+    assert points_inside(center + 0.99 * corners, each).all()
+    assert not points_inside(center + 1.01 * corners, each).any()
+
+
 def test_a_box_is_put_where_it_was_seen():
     generator = np.random.default_rng(1)
     wrong_without = []
@@ -86,6 +94,25 @@ def test_a_box_is_put_where_it_was_seen():
         bottom, _ = world.place_box(box, distance, each.dimensions, each.yaw, CAMERA, rounds=0)
         wrong_without.append(np.linalg.norm(bottom - each.location))
     assert np.mean(wrong_without) > 0.05  # without the correction the same test would fail
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_box_that_the_rim_cuts_off_is_put_by_the_edge_that_is_seen(side):
+    dimensions, location = (1.5, 1.7, 4.2), np.array([side * 6.0, 1.65, 7.5])
+    whole = world.tight_box(world.box_corners(location, dimensions, 1.5), CAMERA)
+    box = np.clip(whole, 0, [CAMERA.width - 1, CAMERA.height - 1] * 2)
+    assert np.abs(whole - box)[[0, 2]].max() > 30  # a good part of it is outside
+    assert whole[3] > box[3]  # and so are the wheels
+    bottom, _ = world.place_box(box, location[2], dimensions, 1.5, CAMERA)
+    assert np.abs(bottom - location).max() < 0.02
+
+
+def test_between_two_rims_the_place_stays_as_it_is():
+    box, dimensions = (0.0, 50.0, CAMERA.width - 1.0, 80.0), (1.5, 1.7, 4.2)
+    bottom, _ = world.place_box(box, 20.0, dimensions, 1.2, CAMERA)
+    uncorrected, _ = world.place_box(box, 20.0, dimensions, 1.2, CAMERA, rounds=0)
+    assert bottom[0] == uncorrected[0]
+    assert bottom[1] != uncorrected[1]
 
 
 def test_place_box_keeps_the_depth_that_it_is_given():
