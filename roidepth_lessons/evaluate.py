@@ -93,6 +93,42 @@ def match_objects(frame, objects):
     return [(which, index) for which, index in pairs if frame.objects[index].distance > 0]
 
 
+def found_objects(frames, predictions):
+    """What the network says of every object that it found in some frames, as arrays, beside the labels that match.
+
+    Args:
+        frames: `Frame`s with labels.
+        predictions: What `RoiDepth.predict` returned for each.
+
+    Returns:
+        A dict of arrays, n rows: ``frame``, index into `frames`; ``kind``, index into `CLASSES`; ``box`` (n, 4);
+        ``position`` and ``dimensions`` (n, 3); ``yaw``; ``distance``, ``spread``, ``surface`` and ``instance``, the
+        object's distances and the spread of the first; ``true_distance`` and ``true_surface`` of the label,
+        ``true_yaw``; NaN where no label matches or nothing is known. Metres, pixels, radians.
+    """
+    names = {
+        "box": "box", "position": "position_m", "dimensions": "dimensions_m", "yaw": "yaw", "distance": "distance_m",
+        "spread": "distance_spread_m", "surface": "surface_distance_m", "instance": "instance_distance_m",
+    }  # fmt: skip
+    objects = [each for prediction in predictions for each in prediction.objects]
+    table = {name: np.array([getattr(each, field) for each in objects], float) for name, field in names.items()}
+    for name, size in (("box", 4), ("position", 3), ("dimensions", 3)):
+        table[name] = table[name].reshape(-1, size)  # where nothing was found, too
+    table["kind"] = np.array([CLASSES.index(each.name) for each in objects], int)
+    counts = [len(prediction.objects) for prediction in predictions]
+    table["frame"] = np.repeat(np.arange(len(counts)), counts)
+    for name in ("true_distance", "true_surface", "true_yaw"):
+        table[name] = np.full(len(objects), np.nan)
+    first = 0
+    for frame, prediction in zip(frames, predictions, strict=True):
+        for which, index in match_objects(frame, prediction.objects):
+            label, surface = frame.objects[index], kitti.surface_distance(frame, index)
+            table["true_distance"][first + which], table["true_yaw"][first + which] = label.distance, label.yaw
+            table["true_surface"][first + which] = np.nan if surface is None else surface
+        first += len(prediction.objects)
+    return table
+
+
 def _matched_objects(frame, objects):
     """Rows of class, true centre, true surface (NaN where unseen), predicted centre and surface, box-height baseline,
     instance distance.

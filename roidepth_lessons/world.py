@@ -140,6 +140,24 @@ def surface_to_center(position, dimensions, yaw):
     return way * np.abs(ray_z)
 
 
+def surface_point(position, dimensions, yaw):
+    """Where the camera's ray to an object's centre meets its 3D box, from above: (..., 3) metres.
+
+    Arguments as for :func:`surface_to_center`. That the place is nearer by the same share in x, y and z keeps it on the
+    ray.
+    """
+    position = np.asarray(position, np.float64)
+    deeper = surface_to_center(position, dimensions, yaw)
+    return position * (1 - deeper / position[..., 2])[..., None]
+
+
+def range_and_azimuth(position):
+    """(..., 3) places to (..., 2): range from above in metres, azimuth in radians, 0 ahead, positive to the right."""
+    position = np.asarray(position, np.float64)
+    x, z = position[..., 0], position[..., 2]
+    return np.stack([np.hypot(x, z), np.arctan2(x, z)], axis=-1)
+
+
 # Uncertainty ---------------------------------------------------------------------------------------------------------
 
 
@@ -314,16 +332,14 @@ class Radar:
         """One sweep.
 
         Args:
-            positions: (n, 3) or (n, 2): what reflects, its x first and its z last, metres.
+            positions: (n, 3): what reflects, metres.
             generator: `numpy.random.Generator`.
 
         Returns:
             (m, 2) echoes, range in metres and azimuth in radians (0 ahead, positive to the right), in random order, so
             that nothing tells an echo of an object from clutter.
         """
-        positions = np.reshape(np.asarray(positions, np.float64), (len(positions), -1) if len(positions) else (0, 2))
-        x, z = positions[:, 0], positions[:, -1]
-        true = np.stack([np.hypot(x, z), np.arctan2(x, z)], axis=1)
+        true = range_and_azimuth(np.reshape(np.asarray(positions, np.float64), (-1, 3)))
         echoes = true + generator.normal(size=true.shape) * [self.range_spread, self.azimuth_spread]
         seen = (true[:, 0] < self.farthest) & (np.abs(true[:, 1]) < self.half_view)
         echoes = echoes[seen & (generator.random(len(true)) < self.hit_probability)]

@@ -124,6 +124,24 @@ def test_pairs_of_found_and_labelled_objects():
     assert evaluate.match_objects(frame_named("near"), []) == []
 
 
+def test_a_table_of_found_objects():
+    names = ("near", "empty", "sparse")
+    frames = [frame_named(name) for name in names]
+    table = evaluate.found_objects(frames, [Stub().predict(each.image, each.camera, "roi") for each in frames])
+    assert table["frame"].tolist() == [0] * 4 + [2] * 4
+    assert table["kind"].tolist() == [0, 1, 2, 0, 0, 0, 0, 0]
+    assert table["distance"].tolist() == [22.0, 10.5, 15.0, 50.0, 26.0, 30.0, 36.0, 1.0]
+    assert table["surface"][:2].tolist() == [18.0, 10.0]
+    assert table["instance"][:2].tolist() == [23.0, 9.0]
+    assert table["spread"].tolist() == [1.0] * 8
+    assert table["position"][1].tolist() == [0, 0, 10.5]
+    assert table["box"].shape == (8, 4)
+    assert evaluate.found_objects([], [])["position"].shape == (0, 3)
+    assert np.array_equal(table["true_distance"], [20, 10, *[np.nan] * 4, 40, np.nan], equal_nan=True)
+    assert np.array_equal(table["true_surface"], [18.5, 9.75, *[np.nan] * 4, 39.25, np.nan], equal_nan=True)
+    assert np.array_equal(table["true_yaw"], [0.1, 0.1, *[np.nan] * 4, 1.57, np.nan], equal_nan=True)
+
+
 def test_what_other_thresholds_would_report(figures):
     """Four labels. From 0.5 up two cars and the pedestrian of "near" and "sparse" are right, and the clipped car; the
     cyclist and the car of 0.85 are false alarms; the van and DontCare don't count.

@@ -173,6 +173,25 @@ def test_surface_to_center_of_many_and_straight_ahead():
     assert np.allclose(found, [2, 1, 0])
 
 
+def test_the_surface_point_lies_on_the_ray_and_on_the_box():
+    generator = np.random.default_rng(18)
+    objects = [random_object(generator) for _ in range(20)]
+    centers = np.array([np.array(each.location) - [0, each.dimensions[0] / 2, 0] for each in objects])
+    points = world.surface_point(centers, [each.dimensions for each in objects], [each.yaw for each in objects])
+    assert np.allclose(np.cross(points, centers), 0)
+    for each, center, point in zip(objects, centers, points, strict=True):
+        inner, outer = point + 1e-6 * center, point - 1e-6 * center
+        level = [0, center[1], 0]  # at the height of the centre: from above, height doesn't count
+        assert points_inside([inner * [1, 0, 1] + level, outer * [1, 0, 1] + level], each).tolist() == [True, False]
+
+
+def test_range_and_azimuth():
+    assert np.allclose(
+        world.range_and_azimuth([[3.0, 9.0, 4.0], [-5.0, 0.0, 5.0]]), [[5, np.arctan(0.75)], [50**0.5, -np.pi / 4]]
+    )
+    assert world.range_and_azimuth(np.zeros((0, 3))).shape == (0, 2)
+
+
 def test_the_step_from_surface_to_center_helps_on_streets():
     """Not exact (a car is no box), but better than no step."""
     without, with_step = [], []
@@ -336,7 +355,7 @@ def test_a_sweep_has_the_errors_that_were_asked_for():
 def test_a_sweep_misses_and_invents_as_often_as_was_asked_for():
     radar = world.Radar(hit_probability=0.7, clutter=2.5)
     generator = np.random.default_rng(9)
-    counts = [len(radar.sweep([[0.0, 20.0], [2.0, 30.0]], generator)) for _ in range(3000)]
+    counts = [len(radar.sweep([[0.0, 1.0, 20.0], [2.0, 1.0, 30.0]], generator)) for _ in range(3000)]
     assert abs(np.mean(counts) - (2 * 0.7 + 2.5)) < 0.1
     assert abs(np.var(counts) - (2 * 0.7 * 0.3 + 2.5)) < 0.3
     false = np.concatenate([radar.sweep([], generator) for _ in range(1000)])
@@ -348,12 +367,12 @@ def test_a_sweep_misses_and_invents_as_often_as_was_asked_for():
 
 def test_what_is_too_far_or_beside_the_view_gives_no_echo():
     radar = world.Radar(hit_probability=1, clutter=0)
-    assert radar.sweep([[0.0, 120.0], [30.0, 10.0]], np.random.default_rng(0)).shape == (0, 2)
+    assert radar.sweep([[0.0, 1.0, 120.0], [30.0, 1.0, 10.0]], np.random.default_rng(0)).shape == (0, 2)
 
 
 def test_nothing_tells_an_echo_from_clutter_by_its_place_in_the_list():
     radar, generator = world.Radar(hit_probability=1, clutter=3, range_spread=1e-6), np.random.default_rng(10)
-    places = [np.argmin(np.abs(radar.sweep([[0.0, 20.0]], generator)[:, 0] - 20)) for _ in range(300)]
+    places = [np.argmin(np.abs(radar.sweep([[0.0, 1.0, 20.0]], generator)[:, 0] - 20)) for _ in range(300)]
     assert np.mean(np.array(places) == 0) < 0.6
 
 
