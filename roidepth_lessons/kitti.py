@@ -33,6 +33,11 @@ LARGEST_NUMBER = 1e6
 """No pixel, metre or focal length in a label or calibration file comes near it."""
 LARGEST_IMAGE = 89_000_000
 """Pixels. Files that unpack to more are refused (Pillow warns from about here on)."""
+LABEL_FIELDS = (
+    "class", "truncation", "occlusion", "alpha", "left", "top", "right", "bottom",
+    "height", "width", "length", "x", "y", "z", "yaw",
+)  # fmt: skip
+"""The columns of a label file, in order; a detection has a score behind them."""
 DIFFICULTIES = (("easy", 40, 0, 0.15), ("moderate", 25, 1, 0.30), ("hard", 25, 2, 0.50))
 """KITTI's levels: name, least box height in pixels, largest occlusion, largest truncation."""
 

@@ -223,6 +223,13 @@ def test_labels_field_by_field(tmp_path):
         "Car", (387.63, 181.54, 423.81, 203.12), 0.0, 1, 1.85, (1.67, 1.87, 3.69), (-16.53, 2.39, 58.49), 1.57, None
     )
     assert region == RoadObject("DontCare", (402.27, 166.69, 477.31, 197.98), score=0.25)
+    words = dict(zip(kitti.LABEL_FIELDS, CAR.split(), strict=True))
+    numbers = {name: float(word) for name, word in words.items() if name != "class"}
+    assert words["class"] == car.name
+    assert (numbers["truncation"], numbers["occlusion"], numbers["alpha"]) == (car.truncation, car.occlusion, car.alpha)
+    assert tuple(numbers[name] for name in ("left", "top", "right", "bottom")) == car.box
+    assert tuple(numbers[name] for name in ("height", "width", "length")) == car.dimensions
+    assert (numbers["x"], numbers["y"], numbers["z"], numbers["yaw"]) == (*car.location, car.yaw)
 
 
 def test_labels_are_written_as_they_were_read(tmp_path):
