@@ -445,3 +445,15 @@ def test_the_text_reaches_a_web_page(notebook):
 )
 def test_a_title_is_a_sentence_of_the_text(title, start):
     assert draw.photo_with_objects(np.zeros((8, 16, 3), np.uint8), [], title=title).alt_text.startswith(start)
+
+
+def test_a_shown_diagram_has_a_palette_and_looks_like_the_saved_one(tmp_path):
+    figure = draw.depth_panel(np.tile(np.linspace(4, 80, 416), (128, 1)))
+    kind, data = draw._encoded(figure)
+    draw.save(figure, tmp_path / "whole.png")
+    with Image.open(io.BytesIO(data)) as small, Image.open(tmp_path / "whole.png") as whole:
+        assert (kind, small.mode, small.size) == ("image/png", "P", whole.size)
+        assert small.text["Description"] == figure.alt_text
+        difference = np.abs(np.asarray(small.convert("RGB"), int) - np.asarray(whole.convert("RGB"), int))
+    assert difference.mean() < 1
+    assert len(data) < 0.6 * (tmp_path / "whole.png").stat().st_size
