@@ -38,6 +38,8 @@ class TaskTraining:
         one_optimizer: True: all choices of tasks share one optimizer memory and one count of steps. False: every
             choice of tasks has an optimizer of its own, as with several ``minimize`` operations in TensorFlow 1; on
             layers that several choices train, each of them then remembers only its own gradients.
+        weighing: How tasks that are trained together are weighed beyond `loss_weights`: a
+            ``weighing.LearntUncertainty`` or a ``weighing.GradientSurgery`` of its own, or None.
 
     Attributes:
         steps: Steps made so far.
@@ -46,13 +48,15 @@ class TaskTraining:
         ValueError: if names don't fit together, or the optimizer's memory can't be shared.
     """
 
-    def __init__(self, network, tasks, losses, optimizer, loss_weights=None, one_optimizer=True):
-        self.network, self.optimizer, self.steps = network, optimizer, 0
+    def __init__(self, network, tasks, losses, optimizer, loss_weights=None, one_optimizer=True, weighing=None):
+        self.network, self.optimizer, self.weighing, self.steps = network, optimizer, weighing, 0
         self.tasks = {name: tuple(outputs) for name, outputs in tasks.items()}
         self.losses = {output: PerImage(loss) for output, loss in losses.items()}
         self.loss_weights = {**dict.fromkeys(losses, 1.0), **(loss_weights or {})}
         self._check_names()
-        self._memory = SharedMemory(optimizer, network.trainable_variables) if one_optimizer else None
+        self._learnt = weighing.variables if weighing else {}  # {task: variable}
+        learnt = [*network.trainable_variables, *self._learnt.values()]
+        self._memory = SharedMemory(optimizer, learnt) if one_optimizer else None
         self._models, self._trainable = {}, {}
 
     def _check_names(self):
@@ -77,7 +81,7 @@ class TaskTraining:
         chosen = self._known(names or self.tasks)
         if chosen not in self._models:
             outputs = {output: self.network.output[output] for output in self._outputs(chosen)}
-            model = keras.Model(self.network.input, outputs, name="_and_".join(chosen))
+            model = self._build(outputs, {name: self.tasks[name] for name in chosen}, "_and_".join(chosen))
             optimizer = self._memory.optimizer(model) if self._memory else _copy(self.optimizer, model)
             model.compile(
                 optimizer,
@@ -89,6 +93,11 @@ class TaskTraining:
         if len(model.trainable_variables) != self._trainable[chosen]:  # Keras has compiled the step with the others
             raise ValueError("some layers' `trainable` was changed; set it before TaskTraining is made")
         return model
+
+    def _build(self, outputs, tasks, name):
+        if self.weighing is None:
+            return keras.Model(self.network.input, outputs, name=name)
+        return self.weighing.build(self.network.input, outputs, tasks, name)
 
     def step(self, inputs, targets, tasks=None, presence=None):
         """One step on one batch.
@@ -214,6 +223,7 @@ class TaskTraining:
         """All that a run remembers: the network's variables, seeds included, and every optimizer's."""
         kind = type(self.optimizer).__name__
         variables = {f"network/{index}/{each.name}": each for index, each in enumerate(self.network.variables)}
+        variables |= {f"network/weighing/{name}": each for name, each in self._learnt.items()}
         memories = {"+".join(chosen): model.optimizer.variables for chosen, model in self._models.items()}
         if self._memory:
             memories = {"shared": self._memory.variables}

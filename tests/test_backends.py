@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ["tests/test_toys.py", "tests/test_multitask.py"]
+TESTS = ["tests/test_toys.py", "tests/test_multitask.py", "tests/test_weighing.py"]
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

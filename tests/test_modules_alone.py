@@ -11,8 +11,8 @@ from roidepth_lessons import DATA_FOLDER
 
 PACKAGE = DATA_FOLDER.parent / "roidepth_lessons"
 GROUND = (
-    "camera", "encoder", "detection", "depth", "roi", "metrics", "draw", "multitask", "toys", "world",
-    "checks", "session",
+    "camera", "encoder", "detection", "depth", "roi", "metrics", "draw", "multitask", "weighing", "toys",
+    "world", "checks", "session",
 )  # fmt: skip
 WITHOUT_KERAS = ("camera", "metrics", "draw", "world", "checks", "session")
 FIRST_FLOOR = ("frames", "model", *(path.stem for path in sorted(PACKAGE.glob("draw_*.py"))))
