@@ -160,13 +160,17 @@ def photo_in_3d(image, camera, objects, points=None, title=None, width=10.0):
     _show_image(axes, image)
     if points is not None:
         _draw_points(axes, points, camera, size=2)
+    listed = []
     for each in objects:
-        style = STYLES.get(each.name, OTHER_STYLE)
-        _draw_edges(axes, camera.project(each.corners)[0], style["color"], style["line"], casing=EDGE)
+        style, (pixels, _) = STYLES.get(each.name, OTHER_STYLE), camera.project(each.corners)
+        _draw_edges(axes, pixels, style["color"], style["line"], casing=EDGE)
+        middle = np.nanmean(pixels, axis=0) if np.isfinite(pixels).any() else np.full(2, np.nan)
+        place = f"around column {middle[0]:.0f}, row {middle[1]:.0f}" if np.isfinite(middle).all() else "not seen"
+        listed.append(f"{each.name} at {each.corners[:, 2].mean():.0f} m {place}")
     axes.set_title(title or "", fontsize=11, loc="left", x=0.005)
-    listed = ", ".join(f"{each.name} at {each.corners[:, 2].mean():.0f} m" for each in objects) or "none"
     figure.alt_text = (
-        f"{title + '. ' if title else ''}Road photo with the edges of {len(objects)} 3D boxes: {listed}."
+        f"{title + '. ' if title else ''}Road photo of {image.shape[0]} rows and {image.shape[1]} columns with the "
+        f"edges of {len(objects)} 3D boxes: {'; '.join(listed) or 'none'}."
         + ("" if points is None else " LiDAR points lie over it, light where near and dark where far.")
     )
     return figure
@@ -241,7 +245,7 @@ def three_depths(each, points, depths):
     figure, axes = _new_figure(8.0, 3.9, (0.08, 0.13, 0.9, 0.83))
     axes.add_patch(Polygon(footprint, facecolor="#EEEEEE", edgecolor=EDGE, linewidth=2))
     x, y, z = np.asarray(points).T
-    shown = (x > left) & (x < right) & (z > near) & (z < far)
+    shown = (np.abs(x - middle[0]) < 3.2) & (z > near) & (z < far)
     # Neither the road below nor what hangs above.
     shown &= (y < each.corners[0, 1] - 0.15) & (y > each.corners[4, 1] - 0.3)
     axes.plot(x[shown], z[shown], linestyle="none", marker="o", markersize=2, color=LINES[4][0], zorder=3)
