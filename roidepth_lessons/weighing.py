@@ -34,7 +34,7 @@ def uncertainty_loss(losses, log_variances):
         losses: One number per task.
         log_variances: Likewise.
     """
-    pairs = zip(map(ops.convert_to_tensor, losses), map(ops.convert_to_tensor, log_variances), strict=True)
+    pairs = [[ops.cast(each, "float32") for each in pair] for pair in zip(losses, log_variances, strict=True)]
     return sum(ops.exp(-s) * loss + s for loss, s in pairs)
 
 
