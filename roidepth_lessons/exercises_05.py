@@ -1,0 +1,108 @@
+"""What is known about the exercises of lesson 05: see `checks`."""
+
+import numpy as np
+
+from .checks import EXERCISES, Exercise
+
+
+def _depth_cases():
+    """Maps with what a data set may write where there is no depth: 0, NaN, infinity, the top of 16 bits in cm."""
+    return [
+        (np.array([[5.0, 0.0, 80.0], [81.0, 0.5, 655.35]]),),
+        (np.array([[np.inf, 12.0, np.nan, -1.0]]),),
+    ]
+
+
+def _mean_cases():
+    return [
+        (np.array([[1.0, 2.0], [4.0, 8.0]]), np.array([[1.0, 0.0], [3.0, 0.0]])),
+        (np.array([[1.0, np.nan], [-np.inf, 8.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])),
+        (np.array([[np.nan, 2.0]]), np.array([[0.0, 0.0]])),
+    ]
+
+
+def _where_known(values, weights):
+    return np.where(weights > 0, values, 0.0)
+
+
+def _loop_mean(values, weights):
+    total = sum(w * v for v, w in zip(np.ravel(values), np.ravel(weights), strict=True) if w > 0)
+    return total / weights.sum() if weights.sum() > 0 else 0.0
+
+
+def _late(values, weights):
+    with np.errstate(all="ignore"):
+        return np.sum(values * weights) / np.maximum(np.sum(weights), 1e-6)
+
+
+def _unguarded(values, weights):
+    with np.errstate(all="ignore"):
+        return np.sum(weights * _where_known(values, weights)) / np.sum(weights)
+
+
+EXERCISES["05.1"] = Exercise(
+    asks="four numbers in the dictionary my_answer",
+    right=[
+        {"abs_rel": 1.0, "rmse": 30.0, "delta1": 0.0, "silog": 0.0},
+        {"abs_rel": 1, "rmse": np.sqrt(30.0**2), "delta1": 0, "silog": 100 * np.std(np.log([2.0, 2.0]))},
+    ],
+    mistakes={
+        "SILog subtracts the mean of the log errors, and here every log error is log 2: nothing is left.": {
+            "abs_rel": 1.0, "rmse": 30.0, "delta1": 0.0, "silog": 69.3147,
+        },
+        "AbsRel is |predicted - true| / true: an error as large as the truth is 1.": {
+            "abs_rel": 2.0, "rmse": 30.0, "delta1": 0.0, "silog": 0.0,
+        },
+        "AbsRel divides by the true depth, not by the predicted one.": {
+            "abs_rel": 0.5, "rmse": 30.0, "delta1": 0.0, "silog": 0.0,
+        },
+        "RMSE is in metres: the error is 60 - 30.": {"abs_rel": 1.0, "rmse": 60.0, "delta1": 0.0, "silog": 0.0},
+        "delta1 is the share of pixels within a factor of 1.25; 2 is more than that.": {
+            "abs_rel": 1.0, "rmse": 30.0, "delta1": 1.0, "silog": 0.0,
+        },
+    },
+)  # fmt: skip
+
+EXERCISES["05.2"] = Exercise(
+    asks="has_label(depth), an array of True and False in the shape of depth",
+    cases=_depth_cases(),
+    right=[
+        lambda depth: (depth > 0) & (depth <= 80),
+        lambda depth: np.where(np.isfinite(depth), (depth > 0) * (depth <= 80.0), False).astype(bool),
+    ],
+    mistakes={
+        "That is the mask as it was: infinity and 655.35 m still count.": lambda depth: depth > 0,
+        "Infinity is out, but 655.35 m still counts: ask for at most 80.": (
+            lambda depth: (depth > 0) & np.isfinite(depth)
+        ),
+        "Now pixels with 0 count, which is how most files say that nothing is known.": lambda depth: depth <= 80,
+        "0 means that nothing is known: above 0, not from 0 on.": lambda depth: (depth >= 0) & (depth <= 80),
+        "80 m itself still counts: at most 80, not below.": lambda depth: (depth > 0) & (depth < 80),
+        "That is the other way round: True where there is a label.": lambda depth: ~((depth > 0) & (depth <= 80)),
+        "That is the depth; wanted is True or False for every pixel.": (
+            lambda depth: np.where((depth > 0) & (depth <= 80), depth, 0)
+        ),
+    },
+)
+
+EXERCISES["05.3"] = Exercise(
+    asks="masked_mean(values, weights), one number",
+    cases=_mean_cases(),
+    right=[
+        lambda values, weights: np.sum(weights * _where_known(values, weights)) / np.maximum(np.sum(weights), 1e-6),
+        _loop_mean,
+    ],
+    mistakes={
+        "0 times NaN is NaN: replace what has no weight before you multiply.": _late,
+        "Without any label the sum of the weights is 0: guard the division.": _unguarded,
+        "That divides by the number of all pixels: divide by the sum of the weights.": (
+            lambda values, weights: np.mean(weights * _where_known(values, weights))
+        ),
+        "A weight is more than True or False: the value with weight 3 counts three times.": (
+            lambda values, weights: np.sum(_where_known(values, weights)) / np.maximum(np.sum(weights > 0), 1)
+        ),
+        "That is the sum: divide by the sum of the weights.": (
+            lambda values, weights: np.sum(weights * _where_known(values, weights))
+        ),
+    },
+)
