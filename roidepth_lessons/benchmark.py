@@ -115,6 +115,24 @@ def label_boxes(labels_folder, photo_size, size):
     return [(np.reshape(boxes, (-1, 4)) + 0.5) * scale - 0.5 for boxes in frames]
 
 
+def random_boxes(extents, count, height, width, seed):
+    """Boxes of known sizes, dropped anywhere in a photo, so that a frame can hold as many as one likes.
+
+    Args:
+        extents: (n, 2) widths and heights in pixels to choose from.
+        count: How many boxes.
+        height, width: Size of the photo in pixels: the middle of every box lies inside.
+        seed: An int.
+
+    Returns:
+        (count, 4): left, top, right, bottom in pixels; they may reach outside.
+    """
+    generator = np.random.default_rng(seed)
+    size = generator.choice(np.asarray(extents, dtype=np.float64), count)
+    middle = generator.uniform(0, [width, height], (count, 2))
+    return np.concatenate([middle - size / 2, middle + size / 2], axis=1)
+
+
 def planned_work(frames, rows, columns, work):
     """The depth head's counted work on the boxes of many frames, beside other ways to decode them.
 

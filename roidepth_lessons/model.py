@@ -276,13 +276,11 @@ def _checked_image(image):
 
 def _read_objects(found, plan, decoded, camera, factor):
     """One `DetectedObject` per box, in pixels of the network's image."""
-    objects = []
-    for index, window_index in enumerate(plan.window_of):
-        region = plan.regions[index]
-        patch = roi.cut_region(decoded[window_index], plan.windows[window_index], region)
-        patch = patch[roi.box_within_region(found["boxes"][index], region)]
-        objects.append(_read_object({name: values[index] for name, values in found.items()}, patch, camera, factor))
-    return objects
+    patches = roi.box_patches(found["boxes"], plan, decoded)
+    return [
+        _read_object({name: values[index] for name, values in found.items()}, patch, camera, factor)
+        for index, patch in enumerate(patches)
+    ]
 
 
 def _read_object(found, patch, camera, factor):

@@ -182,6 +182,33 @@ def box_within_region(box, region):
     return slice(first_row, last_row + 1), slice(first_column, last_column + 1)
 
 
+def box_patches(boxes, plan, decoded):
+    """What was decoded for each box, out of the window that its plan put it in.
+
+    Args:
+        boxes: (n, 4) left, top, right, bottom in pixels: those that were planned.
+        plan: A `Plan`.
+        decoded: For every window of the plan, an array (height, width, ...) of its pixels.
+
+    Returns:
+        A list of n arrays (height, width, ...), at least one pixel each; None for a box wholly outside the image.
+
+    Raises:
+        ValueError: if there are more or fewer boxes than regions, or arrays than windows.
+    """
+    if len(boxes) != len(plan.regions) or len(decoded) != len(plan.windows):
+        counts = f"{len(boxes)} boxes, {len(decoded)} arrays"
+        raise ValueError(f"{counts}: the plan is for {len(plan.regions)} boxes in {len(plan.windows)} windows")
+    patches = []
+    for box, region, number in zip(boxes, plan.regions, plan.window_of, strict=True):
+        if number < 0:
+            patches.append(None)
+        else:
+            patch = cut_region(decoded[number], plan.windows[number], region)
+            patches.append(patch[box_within_region(box, region)])
+    return patches
+
+
 def weighted_quantile(values, weights, quantile=0.5):
     """The smallest value that has at least the share `quantile` of the weight at or below it.
 

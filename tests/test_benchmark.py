@@ -135,6 +135,18 @@ def test_planned_work_against_a_slow_count():
     assert figures["windows"]["planned_windows"]["mean"] < figures["windows"]["unmerged_windows"]["mean"]
 
 
+def test_random_boxes_have_the_sizes_given_and_their_middles_fill_the_photo():
+    extents = [(10.0, 4.0), (6.0, 20.0)]
+    boxes = benchmark.random_boxes(extents, 400, 32, 64, seed=3)
+    assert {tuple(size) for size in (boxes[:, 2:] - boxes[:, :2]).round(6).tolist()} == set(extents)
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    assert (middle >= 0).all()
+    assert (middle <= [64, 32]).all()
+    np.testing.assert_allclose(middle.mean(axis=0), [32, 16], rtol=0.1)
+    np.testing.assert_array_equal(boxes, benchmark.random_boxes(extents, 400, 32, 64, seed=3))
+    assert (boxes != benchmark.random_boxes(extents, 400, 32, 64, seed=4)).any()
+
+
 def test_label_boxes_are_scaled_like_the_photos(tmp_path):
     row = "{} 0 0 0 {} 1.5 1.6 4.0 0 1.65 20 0\n"
     (tmp_path / "000001.txt").write_text("")

@@ -30,6 +30,15 @@ def test_depth_inside_the_windows_equals_the_full_depth(shipped, street):
     assert np.abs(log_full - log_roi).max() <= 1e-5 * np.abs(log_full).max()
 
 
+def test_full_depth_is_that_of_the_network_as_it_was_trained(shipped, street):
+    """Windows and full frame could be wrong together: both are gathered from the same padded features."""
+    inputs = {"image": street.image[None].astype("float32"), "camera": street.camera.vector[None]}
+    trained = np.asarray(shipped.network.predict_on_batch(inputs)["depth"])[0]
+    _, padded = shipped.detect(street.image, street.camera)
+    (decoded,) = shipped.decode(padded, shipped.plan([], padded.shape[1:3], "full"))
+    assert np.abs(decoded - trained).max() <= 1e-5 * np.abs(trained).max()
+
+
 def test_all_modes_give_the_same_objects(shipped, street):
     by_mode = [shipped.predict(street.image, street.camera, mode).objects for mode in model.MODES]
     assert len(by_mode[0]) >= 2

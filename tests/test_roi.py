@@ -193,6 +193,27 @@ def test_regions_and_boxes_cut_the_right_pixels():
     assert patch[roi.box_within_region([90.0, 90.0, 99.0, 99.0], region)].size == 1
 
 
+def test_patches_of_boxes_are_the_pixels_of_the_photo_whatever_the_plan():
+    image = np.random.default_rng(6).integers(0, 1000, size=(128, 416, 2))
+    boxes = [
+        [40.0, 40.0, 80.0, 80.0],
+        [500.0, 10.0, 520.0, 30.0],
+        [60.0, 45.0, 95.0, 85.0],
+        [300.0, 99.0, 312.4, 127.0],
+    ]
+    for plan in (roi.plan_windows(boxes, 32, 104, _work), roi.full_frame(boxes, 32, 104, _work)):
+        decoded = [image[4 * top : 4 * bottom, 4 * left : 4 * right] for top, left, bottom, right in plan.windows]
+        patches = roi.box_patches(boxes, plan, decoded)
+        assert patches[1] is None
+        np.testing.assert_array_equal(patches[0], image[40:81, 40:81])
+        np.testing.assert_array_equal(patches[2], image[45:86, 60:96])
+        np.testing.assert_array_equal(patches[3], image[99:128, 300:313])
+    with pytest.raises(ValueError, match="1 boxes"):
+        roi.box_patches(boxes[:1], plan, decoded)
+    with pytest.raises(ValueError, match="0 arrays"):
+        roi.box_patches(boxes, plan, [])
+
+
 def test_weighted_quantile_against_repetition():
     generator = np.random.default_rng(5)
     for _ in range(50):
