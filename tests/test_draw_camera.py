@@ -130,11 +130,13 @@ def test_layers_ask_for_every_layer(street):
 
 def test_three_depths_are_lines_at_their_depths():
     points = np.array([CAR.corners[0] + [0, -0.5, 0], CAR.corners[1] + [0, -0.02, 0], [2.0, 1.0, 40.0]])
-    figure = draw_camera.three_depths(CAR, points, {"centre": 12.0, "nearest point": 10.1})
+    figure = draw_camera.three_depths(CAR, points, {"centre": 12.0, "visible surface": 10.3, "nearest point": 10.1})
     level = [line[:, 1] for line in lines(figure) if len(line) == 2]
-    assert any(np.allclose(line, 12.0) for line in level)
-    assert any(np.allclose(line, 10.1) for line in level)
-    assert "1 LiDAR points near it. Depths: nearest point 10.1 m, centre 12.0 m." in figure.alt_text
+    for depth in (10.1, 10.3, 12.0):  # the first two are so near to one another that their names move apart
+        assert any(np.allclose(line, depth) for line in level)
+    heights = [text.get_position()[1] for text in figure.axes[0].texts if " m" in text.get_text()]
+    assert np.diff(heights).min() > 0.4
+    assert "1 LiDAR points near it. Depths: nearest point 10.1 m, visible surface 10.3 m, centre" in figure.alt_text
     (outline,) = figure.axes[0].patches
     assert np.allclose(outline.get_xy()[:4], CAR.corners[:4, [0, 2]])
 
