@@ -23,7 +23,7 @@ OUTLINES = ("#FFFFFF", "-"), (draw.STYLES["Cyclist"]["color"], (0, (5, 2)))
 """Light outlines on photos, drawn over a dark one: whole and dashed, so that they can be told apart without colour."""
 
 
-def maps(panels, columns=None, width=10.0, title_size=10):
+def maps(panels, columns=None, width=9.0, title_size=10):
     """Small pictures of the same place side by side, each with its own bar.
 
     Args:
@@ -150,7 +150,7 @@ def receptive_field(image, influence, cell):
     axes = draw._add_axes(figure, 0.1, (2.7 - height) / 2, width, height)
     axes.imshow(image, aspect="auto", interpolation="bilinear")
     axes.axis("off")
-    axes.set_title("dashed: the cells that were tried", fontsize=10)
+    axes.set_title("dashed: the cells tried, whole: those that count", fontsize=10)
     tried = np.array([-reach, -reach, reach + 1, reach + 1])
     for window, style in ((tried, OUTLINES[1]), (np.r_[low, high], OUTLINES[0])):
         _outline_window(axes, window + np.tile(cell, 2), style)
@@ -200,7 +200,7 @@ def shrinking(image, window, stages, halo):
     top, left, bottom, right = window * STRIDE
     low = max(top - edge, 0), max(left - edge, 0)
     part = image[low[0] : bottom + edge, low[1] : right + edge]
-    width, height = draw._fitting_size(part.shape, width=5.4, tallest=3.2)
+    width, height = draw._fitting_size(part.shape, width=4.6, tallest=2.8)
     figure = draw._new_figure(width + 3.6, height + 0.2)
     axes = draw._add_axes(figure, 0.1, 0.1, width, height)
     axes.imshow(part, aspect="auto", interpolation="bilinear")
@@ -235,15 +235,15 @@ def plans(image, boxes, ways, work):
     Returns:
         Figure.
     """
-    width, height = draw._fitting_size(image.shape, width=4.35)
+    width, height = draw._fitting_size(image.shape, width=4.0)
     rows = -(-len(ways) // 2)
-    figure = draw._new_figure(9.0, rows * (height + 0.36))
+    figure = draw._new_figure(8.3, rows * (height + 0.36))
     full_work, words = work(image.shape[0] // STRIDE, image.shape[1] // STRIDE), []
     for number, (name, windows) in enumerate(ways.items()):
         share = sum(work(low - top, right - left) for top, left, low, right in windows) / full_work
         row, column = divmod(number, 2)
         bottom = (rows - 1 - row) * (height + 0.36) + 0.04
-        axes = draw._add_axes(figure, 0.1 + column * 4.45, bottom, width, height)
+        axes = draw._add_axes(figure, 0.1 + column * 4.1, bottom, width, height)
         axes.set_title(f"{name}: {share:.0%} of the work", fontsize=10.5, loc="left", pad=4)
         lit = draw._dimmed(image)
         for top, left, low, right in np.asarray(windows) * STRIDE:

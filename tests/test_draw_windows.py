@@ -86,8 +86,9 @@ def test_a_window_shrinks_around_itself():
     corners = np.array([(x, y) for x, y, *_ in outlines(figure.axes[0])])
     np.testing.assert_array_equal(corners - corners[-1], [[-12, -12], [-8, -8], [0, 0]])
     rendered(figure)
-    with pytest.raises(ValueError, match="'first' covers"):
-        draw_windows.shrinking(PHOTO, (5, 8, 8, 12), {"first": (3, 3, 4)}, halo=3)
+    for wrong in ((3, 3, 4), (11, 12, 4)):  # lopsided; more than the halo around it
+        with pytest.raises(ValueError, match="'first' covers"):
+            draw_windows.shrinking(PHOTO, (5, 8, 8, 12), {"first": wrong}, halo=3)
 
 
 def _stages(rows, columns):
