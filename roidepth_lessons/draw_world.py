@@ -92,7 +92,7 @@ def from_above(marks, outlines=(), truth=(), ahead=(0, 50), title=None):
     if shown:
         axes.plot([], [], color="#888888", linewidth=1.2, label="labelled")
     for (name, points), (color, line, marker) in zip(places.items(), draw.LINES, strict=False):
-        look = {"marker": marker, "markersize": 6, "color": color, "markeredgecolor": "white"}
+        look = {"marker": marker, "markersize": 5, "color": color, "markeredgecolor": "white"}
         axes.plot(points[:, 0], points[:, 1], linestyle="none", zorder=4, label=name, clip_on=True, **look)
         for outline in outlines.get(name, ()):
             axes.plot(*np.asarray(outline).T, color=color, linestyle=line, linewidth=1.4, zorder=3)
