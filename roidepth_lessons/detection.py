@@ -251,6 +251,25 @@ def decode(outputs, count=50):
     return {"scores": scores, "labels": labels, "boxes": boxes, "properties": at_cell["object"]}
 
 
+def outputs_of(peaks, distances):
+    """The three maps with which a head would say just this: what :func:`decode` reads, backwards.
+
+    Args:
+        peaks: (batch, rows, columns, classes), 0 to 1; 0 and 1 themselves are out of reach, by a millionth.
+        distances: (batch, rows, columns, 4) pixels from each cell's centre to the four edges, at least 0.25.
+
+    Returns:
+        ``heatmap``, ``box`` and ``object`` as NumPy arrays; ``object`` is 0 everywhere.
+    """
+    peaks = np.clip(peaks, 1e-6, 1 - 1e-6)
+    outputs = {
+        "heatmap": np.log(peaks / (1 - peaks)),
+        "box": np.log(np.maximum(distances, 0.25)),
+        "object": np.zeros((*peaks.shape[:3], len(OBJECT_FIELDS))),
+    }
+    return {name: values.astype(np.float32) for name, values in outputs.items()}
+
+
 def distinct(overlap, scores, most_overlap=0.7):
     """Which detections are left when, of those that overlap almost wholly, only the most certain one stays.
 

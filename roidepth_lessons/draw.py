@@ -621,8 +621,11 @@ def _metres(value):
 
 
 def _label(each):
-    metres = _distance(each)
-    return each.name if metres is None else f"{each.name} {_metres(metres)}"
+    """Class and distance; the score of a detection that comes without any distance."""
+    metres, score = _distance(each), getattr(each, "score", None)
+    if metres is None:
+        return each.name if score is None or hasattr(each, "distance_m") else f"{each.name} {score:.2f}"
+    return f"{each.name} {_metres(metres)}"
 
 
 def _count(number, what):
@@ -639,7 +642,10 @@ def _objects_in_words(objects, most=10):
     if not objects:
         return "no objects."
     near_first = sorted(objects, key=lambda each: _distance(each) or np.inf)
-    words = [_label(each).replace(f"{each.name} ", f"{each.name} at ", 1) for each in near_first[:most]]
+    words = [
+        _label(each).replace(f"{each.name} ", f"{each.name} {'at' if _distance(each) else 'with score'} ", 1)
+        for each in near_first[:most]
+    ]
     more = f", and {len(objects) - most} more" if len(objects) > most else ""
     return f"{_count(len(objects), 'object')}: {', '.join(words)}{more}."
 

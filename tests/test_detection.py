@@ -175,13 +175,23 @@ def test_decoding_finds_planted_objects():
 
 
 def test_targets_decode_back_to_the_boxes(targets):
-    logits = np.where(targets["heatmap"][..., :3] == 1, 5.0, -9.0)[None].astype("float32")
-    log_distances = np.log(np.maximum(targets["box"][..., :4], 1e-3))[None]
-    objects = np.zeros((1, ROWS, COLUMNS, 8), "float32")
-    found = detection.decode({"heatmap": logits, "box": log_distances, "object": objects}, count=3)
+    outputs = detection.outputs_of(targets["heatmap"][None, ..., :3] == 1, targets["box"][None, ..., :4])
+    found = detection.decode(outputs, count=3)
     boxes = ops.convert_to_numpy(found["boxes"])[0][np.argsort(ops.convert_to_numpy(found["labels"])[0])]
     expected = np.clip(BOXES, -0.5, [63.5, 31.5, 63.5, 31.5])
     assert np.abs(boxes - expected).max() <= 0.75
+
+
+def test_outputs_say_the_peaks_and_distances_they_were_made_of():
+    generator = np.random.default_rng(5)
+    peaks, distances = generator.uniform(size=(2, 3, 4, 3)), generator.uniform(0.3, 60, size=(2, 3, 4, 4))
+    peaks[0, 0, 0], distances[0, 0, 0] = [0, 1, 0.5], 0
+    outputs = detection.outputs_of(peaks, distances)
+    np.testing.assert_allclose(1 / (1 + np.exp(-outputs["heatmap"])), peaks, atol=2e-6)
+    said = ops.convert_to_numpy(detection.edge_distances(outputs["box"]))
+    np.testing.assert_allclose(said, np.maximum(distances, 0.25), rtol=1e-5)
+    assert outputs["object"].shape == (2, 3, 4, len(detection.OBJECT_FIELDS))
+    assert {each.dtype.name for each in outputs.values()} == {"float32"}
 
 
 def test_head_gives_the_three_maps():
