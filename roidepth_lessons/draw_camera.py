@@ -191,7 +191,7 @@ def layers(frame):
     lacking = [name for name in ("depth", "instances", "points") if getattr(frame, name) is None]
     if lacking:
         raise ValueError(f"frame {frame.name} has no {', no '.join(lacking)}; a street of draw_street has all three")
-    width, gap = 5.95, 0.28
+    width, gap = 5.95, 0.275
     height = round(width * frame.size[0] / frame.size[1], 1)
     figure = Figure(figsize=(2 * width + 0.1, 2 * (height + gap)), dpi=DOTS_PER_INCH, facecolor="white")
     titles = ("image and boxes", "depth map", "instances", "LiDAR")
