@@ -195,15 +195,19 @@ def test_steps_of_learnt_uncertainty_are_those_worked_out_in_numpy():
     training = shared_training(learnt, keras.optimizers.SGD(rate), loss_weights={"y2": 3.0})
     kernels, s = kernels_of(training.network), {"y1": 0.0, "y2": 1.0}
     fixed, generator = {"y1": 1.0, "y2": 3.0}, np.random.default_rng(1)
-    for chosen in (("y1", "y2"), ("y2",), ("y1", "y2"), ("y1",)):
+    some = {"y1": np.arange(10) < 6, "y2": np.arange(10) >= 3}
+    for chosen, presence in ((("y1", "y2"), None), (("y2",), None), (("y1", "y2"), some), (("y1",), None)):
         x, targets = toys.random_batch(generator)
-        losses = training.evaluate(x, targets)
+        rows = presence or dict.fromkeys(PLANES, np.ones(10, bool))
+        guess = training.network.predict_on_batch(x)
+        losses = {name: np.sum((guess[name] - targets[name])[rows[name]] ** 2) / 2 for name in chosen}
         weights = {name: float(np.exp(-s[name])) * fixed[name] for name in chosen}
-        logs = training.step(x, targets, tasks=chosen)
+        logs = training.step(x, targets, tasks=chosen, presence=presence)
         total = sum(weights[name] * losses[name] + s[name] for name in chosen)
         assert float(logs["loss"]) == pytest.approx(total, rel=1e-4)
-        for name, gradient in shared_gradients(kernels, x, targets, weights).items():
-            kernels[name] = kernels[name] - rate * gradient
+        parts = [shared_gradients(kernels, x, targets, {name: weights[name]}, rows[name]) for name in chosen]
+        for key, gradient in [pair for part in parts for pair in part.items()]:
+            kernels[key] = kernels[key] - rate * gradient
         for name in chosen:  # s = speed * variable, so a step of the variable counts speed squared for s
             s[name] -= rate * speed**2 * (1 - weights[name] * losses[name])
     for name, kernel in kernels_of(training.network).items():
