@@ -65,16 +65,17 @@ def test_photos_say_the_score_where_there_is_no_distance():
     )
 
 
-def test_the_grey_area_is_the_average_precision():
-    recall, precision = [0.25, 0.5, 0.5, 0.75, 0.75], [1, 1, 2 / 3, 3 / 4, 3 / 5]
-    figure = draw_detection.precision_recall(recall, precision, 0.6875)
+@pytest.mark.parametrize(("hits", "area"), [([1, 1, 0, 1, 0], 0.6875), ([0, 1, 1, 0, 1], 0.25 * (2 / 3 + 2 / 3 + 0.6))])
+def test_the_grey_area_is_the_average_precision(hits, area):
+    recall, precision = np.cumsum(hits) / 4, np.cumsum(hits) / np.arange(1, 6)
+    figure = draw_detection.precision_recall(recall, precision, area)
     (axes,) = figure.axes
     corners = axes.collections[0].get_paths()[0].vertices
     x, y = corners[:, 0], corners[:, 1]
-    assert abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) / 2) == pytest.approx(0.6875)
+    assert abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) / 2) == pytest.approx(area)
     assert texts(axes) == ["1", "2", "3", "4", "5"]
     assert "0.75 and 0.60" in figure.alt_text
-    assert "is 0.6875" in figure.alt_text
+    assert f"is {area:.4f}" in figure.alt_text
 
 
 def test_what_cannot_be_drawn_is_refused():
