@@ -44,28 +44,22 @@ def maps(panels, columns=None, width=9.0, title_size=10):
     if not panels or unknown:
         raise ValueError(f"panels: at least one, of the kinds {', '.join(KINDS)}; got {unknown or 'none'}")
     columns = columns or len(panels)
-    rows = -(-len(panels) // columns)
-    side, gap, above, below = (width - 0.1 * (columns + 1)) / columns, 0.1, 0.3, 0.34
-    high = min(3.4, side * max(values.shape[0] / values.shape[1] for _, _, values in panels))
-    figure = draw._new_figure(width, rows * (high + above + below))
-    for number, (title, kind, values) in enumerate(panels):
+    gap, above, below = 0.12, 0.3, 0.34
+    side = (width - gap * (columns + 1)) / columns
+    extents = [draw._fitting_size(values.shape, side, 3.4) for *_, values in panels]
+    rows = [max(tall for _, tall in extents[start : start + columns]) for start in range(0, len(panels), columns)]
+    figure = draw._new_figure(width, sum(rows) + len(rows) * (above + below))
+    for number, ((title, kind, values), (across, tall)) in enumerate(zip(panels, extents, strict=True)):
         row, column = divmod(number, columns)
-        bottom = (rows - 1 - row) * (high + above + below) + below
-        left = gap + column * (side + gap)
-        across, tall = draw._fitting_size(values.shape, side, high)
-        axes = draw._add_axes(figure, left + (side - across) / 2, bottom + (high - tall) / 2, across, tall)
+        bottom = below + sum(rows[row + 1 :]) + (len(rows) - 1 - row) * (above + below) + (rows[row] - tall) / 2
+        middle = gap + column * (side + gap) + side / 2
+        axes = draw._add_axes(figure, middle - across / 2, bottom, across, tall)
         axes.set_title(title, fontsize=title_size, pad=4)
         axes.set(xticks=[], yticks=[])
         shown = _draw_map(axes, kind, values, _scale(kind, [each for _, other, each in panels if other == kind]))
         if shown is not None:
-            bar = draw._add_axes(
-                figure,
-                left + side / 2 - min(across, 2.0) / 2,
-                bottom + (high - tall) / 2 - 0.12,
-                min(across, 2.0),
-                0.08,
-            )
-            _draw_bar(figure, shown, bar, kind)
+            length = min(0.72 * across, 2.0)
+            _draw_bar(figure, shown, draw._add_axes(figure, middle - length / 2, bottom - 0.12, length, 0.08), kind)
     words = " ".join(f"{title}: {_range_in_words(kind, values)}." for title, kind, values in panels)
     figure.alt_text = f"{draw._count(len(panels), 'panel')}. {words}"
     return figure
@@ -145,8 +139,8 @@ def receptive_field(image, influence, cell):
     influence, reach = np.asarray(influence), len(influence) // 2
     needed = np.argwhere(influence > 0) - reach
     low, high = needed.min(axis=0), needed.max(axis=0) + 1
-    width, height = draw._fitting_size(image.shape, width=5.8)
-    figure = draw._new_figure(9.0, 2.7)
+    width, height = draw._fitting_size(image.shape, width=5.2)
+    figure = draw._new_figure(8.4, 2.7)
     axes = draw._add_axes(figure, 0.1, (2.7 - height) / 2, width, height)
     axes.imshow(image, aspect="auto", interpolation="bilinear")
     axes.axis("off")
@@ -154,7 +148,7 @@ def receptive_field(image, influence, cell):
     tried = np.array([-reach, -reach, reach + 1, reach + 1])
     for window, style in ((tried, OUTLINES[1]), (np.r_[low, high], OUTLINES[0])):
         _outline_window(axes, window + np.tile(cell, 2), style)
-    beside = draw._add_axes(figure, 6.4, 0.4, 2.0, 2.0)
+    beside = draw._add_axes(figure, 5.8, 0.4, 2.0, 2.0)
     beside.set_title("how much each of them counts", fontsize=10)
     shown = _draw_map(beside, "influence", influence, _scale("influence", [influence]))
     edges = np.arange(-0.5, len(influence))
@@ -162,7 +156,7 @@ def receptive_field(image, influence, cell):
     beside.hlines(edges, -0.5, len(influence) - 0.5, color="white", linewidth=0.6)
     beside.vlines(edges, -0.5, len(influence) - 0.5, color="white", linewidth=0.6)
     beside.plot(reach, reach, marker="s", markersize=4, color="white", markeredgecolor=draw.EDGE)
-    _draw_bar(figure, shown, draw._add_axes(figure, 6.6, 0.26, 1.6, 0.08), "influence")
+    _draw_bar(figure, shown, draw._add_axes(figure, 6.0, 0.26, 1.6, 0.08), "influence")
     size = high - low
     figure.alt_text = (
         f"A street with {len(influence)}x{len(influence)} cells outlined. Beside it a map of them: "
@@ -200,7 +194,7 @@ def shrinking(image, window, stages, halo):
     top, left, bottom, right = window * STRIDE
     low = max(top - edge, 0), max(left - edge, 0)
     part = image[low[0] : bottom + edge, low[1] : right + edge]
-    width, height = draw._fitting_size(part.shape, width=4.6, tallest=2.8)
+    width, height = draw._fitting_size(part.shape, width=4.2, tallest=2.6)
     figure = draw._new_figure(width + 3.6, height + 0.2)
     axes = draw._add_axes(figure, 0.1, 0.1, width, height)
     axes.imshow(part, aspect="auto", interpolation="bilinear")
@@ -235,15 +229,15 @@ def plans(image, boxes, ways, work):
     Returns:
         Figure.
     """
-    width, height = draw._fitting_size(image.shape, width=4.0)
+    width, height = draw._fitting_size(image.shape, width=3.8)
     rows = -(-len(ways) // 2)
-    figure = draw._new_figure(8.3, rows * (height + 0.36))
+    figure = draw._new_figure(7.9, rows * (height + 0.36))
     full_work, words = work(image.shape[0] // STRIDE, image.shape[1] // STRIDE), []
     for number, (name, windows) in enumerate(ways.items()):
         share = sum(work(low - top, right - left) for top, left, low, right in windows) / full_work
         row, column = divmod(number, 2)
         bottom = (rows - 1 - row) * (height + 0.36) + 0.04
-        axes = draw._add_axes(figure, 0.1 + column * 4.1, bottom, width, height)
+        axes = draw._add_axes(figure, 0.1 + column * 3.9, bottom, width, height)
         axes.set_title(f"{name}: {share:.0%} of the work", fontsize=10.5, loc="left", pad=4)
         lit = draw._dimmed(image)
         for top, left, low, right in np.asarray(windows) * STRIDE:

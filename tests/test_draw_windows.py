@@ -55,6 +55,18 @@ def test_maps_keep_proportions():
             assert extent.height / extent.width == pytest.approx(shape[0] / shape[1], rel=0.01)
 
 
+def test_rows_of_maps_are_as_high_as_they_need_and_do_not_overlap():
+    low, high = np.eye(2, 20), np.eye(20)
+    figure = draw_windows.maps([("a", "mask", low), ("b", "mask", low), ("c", "mask", high)], columns=2, width=4.0)
+    a, b, c = (axes.get_window_extent() for axes in figure.axes if axes.get_title())
+    assert (a.y0, a.height) == (b.y0, b.height)
+    assert a.x1 < b.x0
+    assert c.y1 < a.y0
+    assert c.height == pytest.approx(10 * a.height)
+    assert a.y1 < figure.bbox.y1 < a.y1 + 30
+    assert 0 < c.y0 < 30
+
+
 def test_maps_of_nothing_and_of_unknown_kinds():
     assert draw_windows.maps([("d", "depth", np.zeros((2, 3)))]).alt_text == "1 panel. d: nothing known."
     rendered(draw_windows.maps([("e", "error", np.zeros((2, 3)))]))
