@@ -229,15 +229,15 @@ def plans(image, boxes, ways, work):
     Returns:
         Figure.
     """
-    width, height = draw._fitting_size(image.shape, width=3.8)
+    width, height = draw._fitting_size(image.shape, width=3.6)
     rows = -(-len(ways) // 2)
-    figure = draw._new_figure(7.9, rows * (height + 0.36))
+    figure = draw._new_figure(7.5, rows * (height + 0.36))
     full_work, words = work(image.shape[0] // STRIDE, image.shape[1] // STRIDE), []
     for number, (name, windows) in enumerate(ways.items()):
         share = sum(work(low - top, right - left) for top, left, low, right in windows) / full_work
         row, column = divmod(number, 2)
         bottom = (rows - 1 - row) * (height + 0.36) + 0.04
-        axes = draw._add_axes(figure, 0.1 + column * 3.9, bottom, width, height)
+        axes = draw._add_axes(figure, 0.1 + column * 3.7, bottom, width, height)
         axes.set_title(f"{name}: {share:.0%} of the work", fontsize=10.5, loc="left", pad=4)
         lit = draw._dimmed(image)
         for top, left, low, right in np.asarray(windows) * STRIDE:
