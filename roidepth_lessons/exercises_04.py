@@ -61,6 +61,10 @@ EXERCISES["04.1"] = Exercise(
         / 5,
         "That is the precision after all five: the area asks about the whole way.": 0.6,
         "That is the recall after all five. The area is at most that.": 0.75,
+        "That is the ranking of By hand; here it is hit, miss, hit, hit, miss.": 0.6875,
+        "That is the mean over 101 recalls, as the library does it; asked are the rectangles, as in By hand.": (
+            (26 * 1 + 50 * 0.75) / 101
+        ),
     },
 )
 _TWO_NEAR = np.array([[0.1, 0.2, 0.1, 0.2, 0.1], [0.2, 0.9, 0.4, 0.8, 0.2], [0.1, 0.2, 0.1, 0.2, 0.1]])
@@ -85,6 +89,13 @@ EXERCISES["04.2"] = Exercise(
         "That is a window of 7x7: three cells each way, two are wanted.": _peaks(3, 3),
         "Leave the lowest score as it is: a cell with exactly 0.3 counts.": _peaks(above=np.greater),
         "The window is right, the lowest score went: 0.3 or more.": _peaks(lowest=0.0),
+        "The window has 5 cells, the border still 1: two rows and columns of zeros are wanted on each side.": _peaks(
+            2, 1
+        ),
+        "Row first, then column.": lambda heat: [(column, row) for row, column in _peaks()(heat)],
+        "The right cells in another order: leave it as np.ndindex gives it, row by row.": (
+            lambda heat: sorted(_peaks()(heat), key=lambda cell: -heat[cell])
+        ),
     },
 )
 EXERCISES["04.3"] = Exercise(
