@@ -80,6 +80,11 @@ def _call(rows, columns):
     return rows * columns + 50
 
 
+def _wide(rows, columns):
+    """Surroundings that are wider than they are high."""
+    return (rows + 6) * (columns + 20)
+
+
 def _size(window):
     return window[2] - window[0], window[3] - window[1]
 
@@ -118,6 +123,9 @@ EXERCISES["07.3"] = Exercise(
         ((2, 2, 12, 12), (4, 4, 6, 6), _reads),
         ((0, 0, 2, 2), (8, 8, 10, 10), _call),
         ((0, 0, 9, 9), (5, 20, 14, 29), _call),
+        ((10, 32, 19, 43), (6, 19, 13, 31), _reads),
+        ((10, 32, 19, 43), (6, 19, 13, 31), _wide),
+        ((0, 1, 3, 14), (17, 0, 26, 13), _wide),
     ],
     right=[
         _plan_two(lambda both, first, second: both < first + second),
@@ -139,6 +147,16 @@ EXERCISES["07.3"] = Exercise(
         ),
         "That is where the two overlap: around both are the smaller top and left and the larger bottom and right.": (
             _plan_two(lambda both, first, second: both < first + second, _shared)
+        ),
+        "The surroundings are in the cost already: cost(rows, columns) of the window itself.": (
+            lambda first, second, cost: _plan_two(lambda both, one, other: both < one + other)(
+                first, second, lambda rows, columns: cost(rows + 6, columns + 6)
+            )
+        ),
+        "Rows first, then columns: cost(rows, columns).": (
+            lambda first, second, cost: _plan_two(lambda both, one, other: both < one + other)(
+                first, second, lambda rows, columns: cost(columns, rows)
+            )
         ),
         "Those are areas: ask the function `cost`, which knows of surroundings and calls.": _plan_by_area,
     },

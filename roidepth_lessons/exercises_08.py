@@ -21,7 +21,7 @@ EXERCISES["08.1"] = Exercise(
         "Without an echo only the camera is left, with its own spread.": _fused(32.4, 1.25**-0.5, (30.0, np.inf)),
         "No echo is no number; the camera still has one.": _fused(32.4, 1.25**-0.5, (np.nan, np.inf)),
     },
-    tolerance=2e-3,
+    tolerance=0.01,  # two decimals are enough, 0.89
 )
 
 
@@ -102,6 +102,7 @@ EXERCISES["08.3"] = Exercise(
         (np.array([[22.5, 0.05], [35.0, 0.0]]), _EXPECTED, _SPREADS),
         (np.array([[24.0, 0.0]]), _EXPECTED, np.array([2.0, 0.02])),
         (np.array([[35.0, 0.0]]), _EXPECTED, _SPREADS),
+        (_EXPECTED + 2.0 * _SPREADS[None], _EXPECTED, _SPREADS),
         (np.zeros((0, 2)), _EXPECTED, _SPREADS),
     ],
     right=[_whose_echo(), _echo_by_loop],
@@ -109,6 +110,9 @@ EXERCISES["08.3"] = Exercise(
         "Metres and radians are compared as they are: divide each difference by its spread.": _whose_echo(scaled=False),
         "There is no gate: an echo that is far from everything is clutter, -1.": _whose_echo(gate=np.inf),
         "Each of the two is compared with 3; it is the root of the squares added that counts.": _whose_echo(each=True),
+        "The two are added as squares, under a root, not as they are.": (
+            _whose_echo(distance=lambda in_range, in_azimuth: np.abs(in_range) + np.abs(in_azimuth))
+        ),
         "The gate is 3 spreads, not 1.": _whose_echo(gate=1.0),
         "That is the last one within the gate, not the nearest.": _whose_echo(last=True),
         "Without any echo at all it stops or answers wrongly: return -1 there.": (
