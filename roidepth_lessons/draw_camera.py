@@ -8,7 +8,7 @@ As in `draw`, every function returns a matplotlib `Figure` with its ``alt_text``
 
 import matplotlib
 import numpy as np
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
@@ -19,8 +19,6 @@ from .world import EDGES
 FARTHEST_DEPTH = 80.0
 """Metres at the dark end of the colours."""
 GREY = "#666666"
-BLACKENED = "#101010"
-"""The background behind objects that stand alone."""
 
 
 def similar_triangles(height, depths, focal_length):
@@ -49,6 +47,7 @@ def similar_triangles(height, depths, focal_length):
         seen = focal_length * height / depth
         axes.plot([0, depth], [0, height], color=color, linestyle=line, linewidth=2)
         axes.plot([depth, depth], [0, height], color=color, linewidth=1)
+        axes.plot([focal_length] * 2, [0, seen], color=color, linewidth=4, zorder=2.5)
         axes.plot([focal_length, depth], [seen, height], color=color, linestyle="none", marker=marker, markersize=8)
         sides = f"Z = {depth:g} m\nY = {height:g} m"
         axes.text(depth + 0.15, 0.4 * height, sides, color=color, fontsize=11, va="center")
@@ -56,6 +55,7 @@ def similar_triangles(height, depths, focal_length):
     axes.plot(0, 0, color=EDGE, marker=">", markersize=13)
     axes.text(0.1, -0.12 * height, "camera", fontsize=11, va="bottom")
     axes.text(focal_length, -0.38 * height, "image", fontsize=11, va="bottom", ha="center")
+    axes.text(focal_length + 0.15, 0.1 * height, "seen height", fontsize=10, va="center")
     axes.text(end, -0.06 * height, "optical axis", fontsize=10, color=GREY, va="bottom", ha="right")
     axes.text(end, 0.95 * height, "road", fontsize=10, color=GREY, va="bottom", ha="right")
     axes.annotate("", (0, 1.16 * height), (focal_length, 1.16 * height), arrowprops={"arrowstyle": "<->"})
@@ -80,7 +80,7 @@ def ray_and_box(low, high, rays):
     Returns:
         Figure.
     """
-    figure, axes = _new_figure(8.0, 3.0, (0.08, 0.17, 0.9, 0.8))
+    figure, axes = _new_figure(8.0, 3.2, (0.08, 0.16, 0.9, 0.75))
     end = 1.7 * high[2]
     side = 1.35 * high[0]
     box = Polygon([(low[2], low[0]), (high[2], low[0]), (high[2], high[0]), (low[2], high[0])])
@@ -102,6 +102,7 @@ def ray_and_box(low, high, rays):
     axes.plot(0, 0, color=EDGE, marker=">", markersize=13, clip_on=False)
     axes.set(xlim=(-0.1, end), ylim=(side, -0.15), xlabel="z, metres ahead", ylabel="x, metres to the right")
     axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title("from above: y is left out", fontsize=11, loc="left")
     figure.alt_text = (
         f"From above: a box {low[2]:g} to {high[2]:g} m ahead and {low[0]:g} to {high[0]:g} m to the right, and rays "
         f"from the camera: {', '.join(words)}."
@@ -159,7 +160,7 @@ def photo_in_3d(image, camera, objects, points=None, title=None, width=10.0):
     figure, axes = _new_figure(width, height, (0, 0, 1, 1 - top / height))
     _show_image(axes, image)
     if points is not None:
-        _draw_points(axes, points, camera, size=2)
+        _draw_points(axes, points, camera, size=1)
     listed = []
     for each in objects:
         style, (pixels, _) = STYLES.get(each.name, OTHER_STYLE), camera.project(each.corners)
@@ -194,7 +195,12 @@ def layers(frame):
     width, gap = 5.95, 0.275
     height = round(width * frame.size[0] / frame.size[1], 1)
     figure = Figure(figsize=(2 * width + 0.1, 2 * (height + gap)), dpi=DOTS_PER_INCH, facecolor="white")
-    titles = ("image and boxes", "depth map", "instances", "LiDAR")
+    titles = (
+        "boxes: blue car, orange person, yellow cyclist, white dotted others",
+        "depth map: near is light, far is dark, grey is not known",
+        "instances: a colour for each object",
+        "LiDAR points, drawn larger than a pixel",
+    )
     panels = [
         figure.add_axes((
             (i % 2) * (width + 0.1) / (2 * width + 0.1), (1 - i // 2) / 2,
@@ -212,8 +218,10 @@ def layers(frame):
         style = STYLES.get(each.name, OTHER_STYLE)
         _draw_line(panels[0], outline, style["color"], style["line"], casing=EDGE)
     _show_image(panels[1], _colored_depth(frame.depth))
-    alone = np.where(frame.instances[..., None] > 0, frame.image, np.uint8(int(BLACKENED[1:3], 16)))
-    _show_image(panels[2], alone)
+    # Flat colours: objects that touch would run together in the photo's own.
+    colors = np.array([to_rgb(color) for color, _, _ in LINES])
+    instances = np.where(frame.instances[..., None] > 0, colors[(frame.instances - 1) % len(LINES)], 1.0)
+    _show_image(panels[2], np.rint(255 * instances).astype(np.uint8))
     _show_image(panels[3], np.full_like(frame.image, 255))
     _draw_points(panels[3], frame.points, frame.camera, size=1.5)
     share = 100 * np.mean(frame.depth > 0)
@@ -221,8 +229,8 @@ def layers(frame):
         f"Four panels of one street. The image with {len(objects)} boxes: "
         f"{', '.join(f'{each.name} at {each.distance:.0f} m' for each in objects) or 'none'}. "
         f"The depth map, light where near, dark where far, grey where not known: {share:.0f} % of the pixels are "
-        f"known. Objects alone: {int(frame.instances.max())} instances. {len(frame.points)} LiDAR points on white, "
-        "in lines, none in the sky."
+        f"known. {int(frame.instances.max())} instances, each in one colour on white. "
+        f"{len(frame.points)} LiDAR points on white, in lines, none in the sky."
     )
     return figure
 
@@ -250,6 +258,7 @@ def three_depths(each, points, depths):
     shown &= (y < each.corners[0, 1] - 0.15) & (y > each.corners[4, 1] - 0.3)
     axes.plot(x[shown], z[shown], linestyle="none", marker="o", markersize=2, color=LINES[4][0], zorder=3)
     axes.plot(*middle, marker="+", markersize=12, color=EDGE, zorder=4)
+    axes.text(middle[0] + 3.7, far - 0.3, "dots: LiDAR,  +: centre", color=LINES[4][0], fontsize=10, va="center")
     ends = sorted(depths.items(), key=lambda pair: pair[1])
     lowest = near
     for (name, depth), (color, line, _) in zip(ends, LINES, strict=False):
