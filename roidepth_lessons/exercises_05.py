@@ -18,6 +18,7 @@ def _mean_cases():
         (np.array([[1.0, 2.0], [4.0, 8.0]]), np.array([[1.0, 0.0], [3.0, 0.0]])),
         (np.array([[1.0, np.nan], [-np.inf, 8.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])),
         (np.array([[np.nan, 2.0]]), np.array([[0.0, 0.0]])),
+        (np.array([[2.0, 5.0]]), np.array([[0.1, 0.2]])),  # they sum to less than 1
     ]
 
 
@@ -95,6 +96,9 @@ EXERCISES["05.3"] = Exercise(
     mistakes={
         "0 times NaN is NaN: replace what has no weight before you multiply.": _late,
         "Without any label the sum of the weights is 0: guard the division.": _unguarded,
+        "With small weights your guard is larger than their sum, and the mean comes out too small: guard with 1e-6.": (
+            lambda values, weights: np.sum(weights * _where_known(values, weights)) / np.maximum(np.sum(weights), 1)
+        ),
         "That divides by the number of all pixels: divide by the sum of the weights.": (
             lambda values, weights: np.mean(weights * _where_known(values, weights))
         ),
