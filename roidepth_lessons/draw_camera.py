@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
 
-from .draw import DEPTH_COLORS, DOTS_PER_INCH, EDGE, LINES, NEAREST_DEPTH, OTHER_STYLE, STYLES, UNKNOWN
+from .draw import DEPTH_COLORS, DOTS_PER_INCH, EDGE, LINES, NEAREST_DEPTH, OTHER_STYLE, STYLES, UNKNOWN, _outline
 from .world import EDGES
 
 FARTHEST_DEPTH = 80.0
@@ -213,10 +213,8 @@ def layers(frame):
     objects = [each for each in frame.objects if each.name != "DontCare"]
     _show_image(panels[0], frame.image)
     for each in objects:
-        left, top, right, bottom = each.box
-        outline = np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)])
         style = STYLES.get(each.name, OTHER_STYLE)
-        _draw_line(panels[0], outline, style["color"], style["line"], casing=EDGE)
+        _outline(panels[0], each.box, style["color"], style["line"], casing=EDGE)
     _show_image(panels[1], _colored_depth(frame.depth))
     # Flat colours: objects that touch would run together in the photo's own.
     colors = np.array([to_rgb(color) for color, _, _ in LINES])
@@ -290,15 +288,13 @@ def _show_image(axes, image):
     axes.axis("off")
 
 
-def _draw_line(axes, pixels, color, line, casing=None):
-    (drawn,) = axes.plot(*pixels.T, color=color, linestyle=line, linewidth=2, scalex=False, scaley=False)
-    if casing:
-        drawn.set_path_effects([withStroke(linewidth=3.6, foreground=casing, alpha=0.75)])
-
-
 def _draw_edges(axes, pixels, color, line, casing=None):
     for edge in EDGES:
-        _draw_line(axes, pixels[list(edge)], color, line, casing)
+        (drawn,) = axes.plot(
+            *pixels[list(edge)].T, color=color, linestyle=line, linewidth=2, scalex=False, scaley=False
+        )
+        if casing:
+            drawn.set_path_effects([withStroke(linewidth=3.6, foreground=casing, alpha=0.75)])
 
 
 def _depth_norm():

@@ -1,4 +1,4 @@
-"""Figures of lesson 08: 3D boxes on a photo, and a street from above as several sensors see it."""
+"""Diagrams of the world: 3D boxes on a photo, and a street from above as several sensors see it."""
 
 import numpy as np
 from matplotlib.collections import LineCollection

@@ -43,7 +43,7 @@ def measure_frame(model, frame, mode):
         "truth": true_regions(frame),
         "candidates": prediction.candidates,
         "distinct": _distinct(prediction.candidates),
-        "pairs": _matched_objects(frame, prediction.objects),
+        "pairs": _matched_objects(frame, prediction),
         "depth": _depth_figures(model, frame, truth, prediction if mode == "full" else None),
         "head_work": prediction.head_work,
     }
@@ -129,27 +129,17 @@ def found_objects(frames, predictions):
     return table
 
 
-def _matched_objects(frame, objects):
+def _matched_objects(frame, prediction):
     """Rows of class, true centre, true surface (NaN where unseen), predicted centre and surface, box-height baseline,
-    instance distance.
+    instance distance; class by class.
     """
-    rows = []
-    for which, index in match_objects(frame, objects):
-        each, label = objects[which], CLASSES.index(objects[which].name)
-        surface = kitti.surface_distance(frame, index)
-        baseline = metrics.box_height_distance([each.box], [label], class_heights(), frame.camera.focal_length[1])[0]
-        rows.append(
-            [
-                label,
-                frame.objects[index].distance,
-                np.nan if surface is None else surface,
-                each.distance_m,
-                each.surface_distance_m,
-                baseline,
-                each.instance_distance_m,
-            ]
-        )
-    return np.reshape(rows, (-1, 7))
+    table = found_objects([frame], [prediction])
+    order = np.argsort(table["kind"], kind="stable")
+    order = order[np.isfinite(table["true_distance"][order])]
+    kinds, boxes = table["kind"][order], table["box"][order]
+    baseline = metrics.box_height_distance(boxes, kinds, class_heights(), frame.camera.focal_length[1])
+    columns = ("true_distance", "true_surface", "distance", "surface")
+    return np.column_stack([kinds, *(table[name][order] for name in columns), baseline, table["instance"][order]])
 
 
 def class_heights():

@@ -93,12 +93,20 @@ def _around(first, second):
     return (*map(min, first[:2], second[:2]), *map(max, first[2:], second[2:]))
 
 
-def _plan_two(pays, around=_around):
-    """A planner for two windows; `pays` is a function of the costs of one around both, of the first, of the second."""
+def _cheaper(both, first, second):
+    return both < first + second
+
+
+def _plan_two(pays=_cheaper, around=_around, asked=lambda rows, columns: (rows, columns)):
+    """A planner for two windows, right or with a mistake.
+
+    `pays` is a function of the costs of one around both, of the first, of the second; `asked` of a window's rows and
+    columns, which gives those whose cost is asked for.
+    """
 
     def plan(first, second, cost):
         both = around(first, second)
-        return [both] if pays(*(cost(*_size(each)) for each in (both, first, second))) else [first, second]
+        return [both] if pays(*(cost(*asked(*_size(each))) for each in (both, first, second))) else [first, second]
 
     return plan
 
@@ -128,7 +136,7 @@ EXERCISES["07.3"] = Exercise(
         ((0, 1, 3, 14), (17, 0, 26, 13), _wide),
     ],
     right=[
-        _plan_two(lambda both, first, second: both < first + second),
+        _plan_two(),
         lambda first, second, cost: (
             [first, second]
             if cost(*_size(_around(first, second))) >= cost(*_size(first)) + cost(*_size(second))
@@ -146,18 +154,12 @@ EXERCISES["07.3"] = Exercise(
             _plan_two(lambda both, first, second: both > first + second)
         ),
         "That is where the two overlap: around both are the smaller top and left and the larger bottom and right.": (
-            _plan_two(lambda both, first, second: both < first + second, _shared)
+            _plan_two(around=_shared)
         ),
         "The surroundings are in the cost already: cost(rows, columns) of the window itself.": (
-            lambda first, second, cost: _plan_two(lambda both, one, other: both < one + other)(
-                first, second, lambda rows, columns: cost(rows + 6, columns + 6)
-            )
+            _plan_two(asked=lambda rows, columns: (rows + 6, columns + 6))
         ),
-        "Rows first, then columns: cost(rows, columns).": (
-            lambda first, second, cost: _plan_two(lambda both, one, other: both < one + other)(
-                first, second, lambda rows, columns: cost(columns, rows)
-            )
-        ),
+        "Rows first, then columns: cost(rows, columns).": _plan_two(asked=lambda rows, columns: (columns, rows)),
         "Those are areas: ask the function `cost`, which knows of surroundings and calls.": _plan_by_area,
     },
 )

@@ -144,16 +144,14 @@ def detection_errors(truths, detections, class_names, thresholds):
     true_rows, found_rows = _coco_rows(truths, detections, class_names, with_distance=False)
     evaluation = _run_coco(true_rows, found_rows, len(truths), len(class_names), None)
     images = [each for each in evaluation.evalImgs if each is not None]
-    scores = np.concatenate([np.asarray(each["dtScores"], np.float64) for each in images] or [np.zeros(0)])
-    counts, hits = (
-        np.concatenate([values(each) for each in images] or [np.zeros(0, bool)])
-        for values in (lambda each: ~each["dtIgnore"][0].astype(bool), lambda each: each["dtMatches"][0] > 0)
-    )
+    scores = np.concatenate([np.zeros(0), *(each["dtScores"] for each in images)])
+    hits = np.concatenate([np.zeros(0, bool), *(each["dtMatches"][0] > 0 for each in images)])
+    ignored = np.concatenate([np.zeros(0, bool), *(each["dtIgnore"][0].astype(bool) for each in images)])
     labelled = sum(not row["iscrowd"] for row in true_rows)
     rows = []
     for threshold in thresholds:
-        reported = int((counts & (scores >= threshold)).sum())
-        right = int((counts & hits & (scores >= threshold)).sum())
+        counts = ~ignored & (scores >= threshold)
+        reported, right = int(counts.sum()), int((counts & hits).sum())
         rows.append({
             "threshold": float(threshold),
             "precision": right / reported if reported else None,

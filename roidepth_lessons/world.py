@@ -180,7 +180,7 @@ def covariance_from_above(position, distance_spread, pixel_spread, focal_length)
     x, z = position[..., 0], position[..., 2]
     along = np.stack([x / z, np.ones_like(z)], axis=-1) * np.asarray(distance_spread)[..., None]
     across = np.stack([np.broadcast_to(pixel_spread * z / focal_length, z.shape), np.zeros_like(z)], axis=-1)
-    return along[..., :, None] * along[..., None, :] + across[..., :, None] * across[..., None, :]
+    return _covariance(along, across)
 
 
 def covariance_of_echo(distance, azimuth, range_spread, azimuth_spread):
@@ -202,7 +202,12 @@ def covariance_of_echo(distance, azimuth, range_spread, azimuth_spread):
     sine, cosine = np.sin(azimuth), np.cos(azimuth)
     along = np.stack([sine, cosine], axis=-1) * np.asarray(range_spread)[..., None]
     across = np.stack([cosine, -sine], axis=-1) * (distance * azimuth_spread)[..., None]
-    return along[..., :, None] * along[..., None, :] + across[..., :, None] * across[..., None, :]
+    return _covariance(along, across)
+
+
+def _covariance(*spreads):
+    """(..., 2, 2) of errors that don't depend on each other, each given as (..., 2): how far it moves x and z."""
+    return sum(each[..., :, None] * each[..., None, :] for each in spreads)
 
 
 def ellipse(center, covariance, deviations=1.0, count=60):
