@@ -123,7 +123,8 @@ def depth_panel(depth, valid=None, boxes=(), max_depth=80):
     colors = _draw_depth(axes, _thickened(known), max_depth)
     for box in boxes:
         _outline(axes, box, "white", "-", casing=EDGE)
-    _draw_color_bar(figure, colors, _add_axes(figure, width + 0.12, 0.08 * height, 0.16, 0.84 * height), max_depth)
+    bar = _add_axes(figure, width + 0.12, 0.08 * height, 0.16, 0.84 * height)
+    color_bar(figure, colors, bar, _metre_ticks(max_depth))
     figure.alt_text = _depth_in_words(known) + (f" {_count(len(boxes), 'box')} outlined." if len(boxes) else "")
     return figure
 
@@ -185,7 +186,7 @@ def result(image, objects, roi_depth, full_depth=None, truth=()):
         for each in objects if on_photo else ():
             _outline(axes, each.box, "white", _style(each)["line"])
     bar = _add_axes(figure, 0.1 + 0.2 * width, margin - 0.22, 0.6 * width, 0.13)
-    _draw_color_bar(figure, colors, bar, 80, "horizontal")
+    color_bar(figure, colors, bar, _metre_ticks(80), "horizontal")
     above = _add_axes(figure, width + 0.7, 0.5, side - 0.45, figure.get_figheight() - 0.5 - gap)
     above.set_title("Seen from above", fontsize=10.5, loc="left", pad=5, fontweight="bold")
     reach = _reach([*objects, *truth])
@@ -277,6 +278,24 @@ def curve(series, x_label, y_label, title=None, logarithmic=False):
     words = " ".join(_line_in_words(name, x, y, x_label) for name, (x, y) in series.items())
     figure.alt_text = f"{_sentence(title)}Line figure: {y_label} against {x_label}. {words}"
     return figure
+
+
+def color_bar(figure, shown, axes, ticks, orientation="vertical", text_size=9, gap=3.5):
+    """What the colours of a picture mean, drawn on axes of its own.
+
+    Args:
+        figure: The `Figure` that holds both.
+        shown: What ``imshow`` returned.
+        axes: Where the bar goes.
+        ticks: Dict of a value to the text beside it.
+        orientation: "vertical" or "horizontal".
+        text_size, gap: Of the texts, and between them and the bar, in points.
+    """
+    bar = figure.colorbar(shown, cax=axes, orientation=orientation)
+    bar.set_ticks(list(ticks), labels=list(ticks.values()))
+    bar.minorticks_off()
+    bar.outline.set_visible(False)
+    axes.tick_params(labelsize=text_size, length=2, pad=gap)
 
 
 def show(figure):
@@ -410,13 +429,8 @@ def _thickened(known):
     return np.ma.masked_invalid(grown)
 
 
-def _draw_color_bar(figure, colors, axes, max_depth, orientation="vertical"):
-    bar = figure.colorbar(colors, cax=axes, orientation=orientation)
-    ticks = [tick for tick in (5, 10, 20, 40, 80, 160) if tick <= max_depth]
-    bar.set_ticks(ticks, labels=[f"{tick} m" for tick in ticks])
-    bar.minorticks_off()
-    bar.outline.set_visible(False)
-    axes.tick_params(labelsize=9, length=2)
+def _metre_ticks(max_depth):
+    return {tick: f"{tick} m" for tick in (5, 10, 20, 40, 80, 160) if tick <= max_depth}
 
 
 def _dimmed(image):

@@ -94,16 +94,12 @@ def _draw_map(axes, kind, values, norm):
 
 
 def _draw_bar(figure, shown, axes, kind):
-    bar = figure.colorbar(shown, cax=axes, orientation="horizontal")
     low, high = shown.norm.vmin, shown.norm.vmax
-    ticks = [low, np.sqrt(low * high), high] if kind == "depth" else [low, (low + high) / 2, high]
-    if kind == "influence":
-        ticks = [low, high]
-    beyond = "≥ " if kind == "error" and shown.get_array().max() > high else ""
-    bar.set_ticks(ticks, labels=[*(_value(kind, each) for each in ticks[:-1]), beyond + _value(kind, ticks[-1])])
-    bar.minorticks_off()
-    bar.outline.set_visible(False)
-    axes.tick_params(labelsize=8, length=2, pad=1)
+    middle = [np.sqrt(low * high)] if kind == "depth" else [] if kind == "influence" else [(low + high) / 2]
+    ticks = {tick: _value(kind, tick) for tick in (low, *middle, high)}
+    if kind == "error" and shown.get_array().max() > high:
+        ticks[high] = f"≥ {ticks[high]}"
+    draw.color_bar(figure, shown, axes, ticks, "horizontal", text_size=8, gap=1)
 
 
 def _value(kind, number):
@@ -257,10 +253,11 @@ def amdahl(runs):
     """Amdahl's law: the time of a frame against the work of the depth head, and what the clock said.
 
     Args:
-        runs: Dict of a name to the dictionary of a benchmark: ``head_share``, ``head_work``, ``roi_over_full``.
+        runs: Dict of a name to the dictionary of a benchmark: ``head_share``, ``head_work``, ``roi_over_full`` and
+            ``roi_over_full_range``.
 
     Returns:
-        Figure.
+        Figure. A mark is the median of the paired times, its bar their range from 5 to 95 %.
     """
     figure = draw._new_figure(7.6, 3.5)
     axes = draw._add_axes(figure, 0.8, 0.55, 4.2, 2.8)
@@ -268,18 +265,23 @@ def amdahl(runs):
     for (name, run), (color, line, marker) in zip(runs.items(), draw.LINES, strict=False):
         share = run["head_share"]
         axes.plot(100 * work, 100 * (1 - share + share * work), color=color, linestyle=line, linewidth=2)
-        axes.plot(100 * run["head_work"], 100 * run["roi_over_full"], marker=marker, markersize=9, color=color,
-                  markeredgecolor=draw.EDGE, linestyle="none", label=f"{name}: measured")  # fmt: skip
+        low, high = run["roi_over_full_range"]
+        spread = 100 * np.array([[run["roi_over_full"] - low], [high - run["roi_over_full"]]])
+        axes.errorbar(100 * run["head_work"], 100 * run["roi_over_full"], spread, marker=marker, markersize=9,
+                      color=color, markeredgecolor=draw.EDGE, linestyle="none", elinewidth=2, capsize=5,
+                      label=f"{name}: median, 5 to 95 %")  # fmt: skip
         ends.append((f"head {share:.0%}, {name}", color, 0.0, 1 - share))
         words.append(
             f"{name}: the head takes {share:.0%} of a full frame's time, so no saving in it can bring the frame under "
-            f"{1 - share:.0%}; measured {run['roi_over_full']:.0%} with {run['head_work']:.0%} of the head's work"
+            f"{1 - share:.0%}; measured {run['roi_over_full']:.0%} with {run['head_work']:.0%} of the head's work, "
+            f"a bar from {low:.0%} to {high:.0%}"
         )
     axes.plot(100 * work, 100 * work, color="#8A8A8A", linewidth=1.2)
     axes.annotate("if a frame were the head alone", (62, 62), xytext=(34, 30), fontsize=9, color="#555555",
                   arrowprops={"arrowstyle": "-", "color": "#8A8A8A"})  # fmt: skip
+    highest = max([1.0, *(run["roi_over_full_range"][1] for run in runs.values())])
     axes.set(xlabel="work of the depth head, % of full decoding", ylabel="time of a frame, % of full decoding",
-             xlim=(0, 100), ylim=(0, 105))  # fmt: skip
+             xlim=(0, 100), ylim=(0, 105 * highest))  # fmt: skip
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#DDDDDD", linewidth=0.7)
     for number, (name, color, _, low) in enumerate(sorted(ends, key=lambda end: -end[3])):

@@ -1,8 +1,10 @@
 """Measures a network on a folder in the KITTI layout: one dictionary with full words and units."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from . import CLASSES, detection, kitti, label_statistics, metrics
+from . import CLASSES, detection, kitti, label_statistics, metrics, roi
 from .dataset import NEIGHBOUR_OF
 from .frames import DONT_CARE
 
@@ -127,6 +129,62 @@ def found_objects(frames, predictions):
             table["true_surface"][first + which] = np.nan if surface is None else surface
         first += len(prediction.objects)
     return table
+
+
+@dataclass(frozen=True)
+class FoundPatch:
+    """The pixels in the labelled box of an object that was found, each array (height, width, ...).
+
+    Args:
+        number: Index of the object in the frame.
+        box: Of the label: left, top, right, bottom in pixels.
+        decoded: From the depth head, 3 channels: log depth, log scale, mask logit.
+        log_distance: Log depth of the object's centre as the detection head says.
+        own: Which pixels show this object: bool, at least one.
+        true: True depth in metres, 0 where there is none.
+        photo: The photo's pixels.
+    """
+
+    number: int
+    box: tuple
+    decoded: np.ndarray
+    log_distance: float
+    own: np.ndarray
+    true: np.ndarray
+    photo: np.ndarray
+
+    @property
+    def hidden(self):
+        """Share of the pixels that show something nearer than the object, by a tenth or more."""
+        return float(np.mean((self.true > 0) & (self.true < 0.9 * self.true[self.own].min())))
+
+
+def found_patches(model, frame, found, padded):
+    """What the depth head says in the boxes of the labelled objects that were found, beside what is really there.
+
+    Args:
+        model: A `model.RoiDepth`.
+        frame: A `Frame` with depth and instances: a drawn street.
+        found, padded: What `RoiDepth.detect` returned for it.
+
+    Returns:
+        A list of `FoundPatch`, one for every object of `CLASSES` that was found at IoU 0.5 and shows a pixel. The full
+        frame is decoded, in one window.
+    """
+    numbers = [number for number, each in enumerate(frame.objects) if each.name in CLASSES]
+    boxes = np.reshape([frame.objects[number].box for number in numbers], (-1, 4))
+    plan = roi.full_frame(boxes, *(size // roi.STRIDE for size in frame.image.shape[:2]), model.head_work)
+    maps = model.decode(padded, plan)[0], frame.instances, frame.depth, frame.image
+    patches = list(zip(*(roi.box_patches(boxes, plan, [each]) for each in maps), strict=True))
+    log_distances = found["properties"][:, detection.OBJECT_FIELDS.index("log_distance")]
+    matches = []
+    for which, index in metrics.match_boxes(found["boxes"], found["scores"], boxes):
+        decoded, instances, true, photo = patches[index]
+        own = instances == numbers[index] + 1
+        if own.any():
+            box, expected = tuple(boxes[index].tolist()), float(log_distances[which])
+            matches.append(FoundPatch(numbers[index], box, decoded, expected, own, true, photo))
+    return matches
 
 
 def _matched_objects(frame, prediction):

@@ -2,7 +2,7 @@
 
 import math
 
-from .checks import EXERCISES, Exercise
+from .checks import EXERCISES, Exercise, brief, to_numpy
 
 
 def _features(rim, square=True):
@@ -70,19 +70,24 @@ EXERCISES["07.2"] = Exercise(
 )
 
 
-def _reads(rows, columns):
-    """The cells that a window reads, surroundings included."""
-    return (rows + 6) * (columns + 6)
+class _Cost:
+    """What a window costs, by rows and columns, with a name that a learner can read."""
+
+    def __init__(self, words, function):
+        self._words, self._function = words, function
+
+    def __call__(self, *size):
+        if len(size) != 2:
+            raise TypeError("cost wants two numbers: cost(bottom - top, right - left)")
+        return self._function(*size)
+
+    def __repr__(self):
+        return self._words
 
 
-def _call(rows, columns):
-    """The window's own cells, and 50 for the call."""
-    return rows * columns + 50
-
-
-def _wide(rows, columns):
-    """Surroundings that are wider than they are high."""
-    return (rows + 6) * (columns + 20)
+_READS = _Cost("(rows + 6) * (columns + 6)", lambda rows, columns: (rows + 6) * (columns + 6))
+_CALL = _Cost("rows * columns + 50", lambda rows, columns: rows * columns + 50)
+_WIDE = _Cost("(rows + 6) * (columns + 20)", lambda rows, columns: (rows + 6) * (columns + 20))
 
 
 def _size(window):
@@ -121,45 +126,121 @@ def _shared(first, second):
     return (*map(max, first[:2], second[:2]), *map(min, first[2:], second[2:]))
 
 
+PAIRS = [
+    ((0, 0, 4, 4), (0, 6, 4, 10), _READS),
+    ((0, 0, 4, 4), (20, 30, 26, 34), _READS),
+    ((5, 8, 12, 20), (7, 2, 16, 11), _READS),
+    ((10, 40, 14, 44), (2, 31, 8, 38), _READS),
+    ((2, 2, 12, 12), (4, 4, 6, 6), _READS),
+    ((0, 0, 2, 2), (8, 8, 10, 10), _CALL),
+    ((0, 0, 9, 9), (5, 20, 14, 29), _CALL),
+    ((10, 32, 19, 43), (6, 19, 13, 31), _READS),
+    ((10, 32, 19, 43), (6, 19, 13, 31), _WIDE),
+    ((0, 1, 3, 14), (17, 0, 26, 13), _WIDE),
+    ((0, 0, 3, 4), (3, 6, 5, 11), _READS),
+    ((0, 0, 3, 4), (3, 9, 5, 14), _CALL),
+]
+PLAN_MISTAKES = {
+    "That merges always: merge only if one window costs less than the two.": (
+        _plan_two(lambda both, first, second: True)
+    ),
+    "That never merges: compare one window's cost with the sum of the two.": (
+        _plan_two(lambda both, first, second: False)
+    ),
+    "The other way round: merge where one window costs less.": (
+        _plan_two(lambda both, first, second: both > first + second)
+    ),
+    "That is the overlap. Around both: the smaller top and left, the larger bottom and right.": (
+        _plan_two(around=_shared)
+    ),
+    "The surroundings are in the cost already: cost(rows, columns) of the window itself.": (
+        _plan_two(asked=lambda rows, columns: (rows + 6, columns + 6))
+    ),
+    "bottom and right are exclusive: there are bottom - top rows, without + 1.": (
+        _plan_two(asked=lambda rows, columns: (rows + 1, columns + 1))
+    ),
+    "Rows first, then columns: cost(rows, columns).": _plan_two(asked=lambda rows, columns: (columns, rows)),
+    "Those are areas: ask the function `cost`, which knows of surroundings and calls.": _plan_by_area,
+    "One window is to be a list, too: [both].": (
+        lambda *case: plans[0] if len(plans := _plan_two()(*case)) == 1 else plans
+    ),
+    "Where one window does not pay, return both as they are: [first, second].": (
+        lambda *case: plans if len(plans := _plan_two()(*case)) == 1 else None
+    ),
+}
+
+
+def _windows(plan):
+    """The windows of a plan, sorted; None if it is no list of windows."""
+    try:
+        windows = [tuple(to_numpy(each).astype(float).tolist()) for each in plan]
+    except (TypeError, ValueError):
+        return None
+    return sorted(windows) if windows and all(len(each) == 4 for each in windows) else None
+
+
+def _wrong_plan(planner):
+    """The sentence of a known mistake, or what is wrong with the first pair that is; None if all are right."""
+    plans = [planner(*case) for case in PAIRS]
+
+    def made_by(function):
+        return list(map(_windows, plans)) == [_windows(function(*case)) for case in PAIRS]
+
+    if made_by(_plan_two()):
+        return None
+    known = next((sentence for sentence, function in PLAN_MISTAKES.items() if made_by(function)), None)
+    return known or next(
+        _wrong_pair(*case, plan)
+        for case, plan in zip(PAIRS, plans, strict=True)
+        if _windows(plan) != _windows(_plan_two()(*case))
+    )
+
+
+def _wrong_pair(first, second, cost, plan):
+    """What is wrong with the plan of a pair: a sentence, and the pair in short lines."""
+    both, given = _around(first, second), _windows(plan)
+    one, two = cost(*_size(both)), cost(*_size(first)) + cost(*_size(second))
+    right = [both] if one < two else [first, second]
+    if given is None:
+        fault = "That is no list of windows (top, left, bottom, right)."
+    elif len(given) != len(right):
+        fault = f"One window costs {'less, so merge' if one < two else 'more, so keep both'}."
+    elif one < two:
+        sides = zip(("top", "left", "bottom", "right"), given[0], both, strict=True)
+        fault = (
+            f"The window around both has a wrong {' and '.join(side for side, it, wanted in sides if it != wanted)}."
+        )
+    else:
+        fault = "The two are to stay as they are."
+    return (
+        f"{fault}\n  windows  {first} and {second}\n  cost     {cost}: one {one}, two {two}\n"
+        f"  wanted   {right}\n  yours    {brief(plan)}"
+    )
+
+
 EXERCISES["07.3"] = Exercise(
     asks="plan_two(first, second, cost), a list of one or two windows",
-    cases=[
-        ((0, 0, 4, 4), (0, 6, 4, 10), _reads),
-        ((0, 0, 4, 4), (20, 30, 26, 34), _reads),
-        ((5, 8, 12, 20), (7, 2, 16, 11), _reads),
-        ((10, 40, 14, 44), (2, 31, 8, 38), _reads),
-        ((2, 2, 12, 12), (4, 4, 6, 6), _reads),
-        ((0, 0, 2, 2), (8, 8, 10, 10), _call),
-        ((0, 0, 9, 9), (5, 20, 14, 29), _call),
-        ((10, 32, 19, 43), (6, 19, 13, 31), _reads),
-        ((10, 32, 19, 43), (6, 19, 13, 31), _wide),
-        ((0, 1, 3, 14), (17, 0, 26, 13), _wide),
-    ],
+    cases=PAIRS,
+    test=_wrong_plan,
     right=[
         _plan_two(),
         lambda first, second, cost: (
-            [first, second]
+            [second, first]
             if cost(*_size(_around(first, second))) >= cost(*_size(first)) + cost(*_size(second))
             else [_around(first, second)]
         ),
     ],
     mistakes={
-        "That merges always: only if the one window costs less than both together.": (
-            _plan_two(lambda both, first, second: True)
+        **PLAN_MISTAKES,
+        "That is no list of windows (top, left, bottom, right).\n  windows  (0, 0, 4, 4) and (0, 6, 4, 10)\n": (
+            lambda first, second, cost: (
+                cost(*_size(_around(first, second))) < cost(*_size(first)) + cost(*_size(second))
+            )
         ),
-        "That never merges: compare the cost of one window around both with the sum of the two.": (
-            _plan_two(lambda both, first, second: False)
+        "The window around both has a wrong top.\n  windows  (5, 8, 12, 20) and (7, 2, 16, 11)\n": (
+            _plan_two(around=lambda first, second: (max(first[0], second[0]), *_around(first, second)[1:]))
         ),
-        "The other way round: merge where one window costs less.": (
-            _plan_two(lambda both, first, second: both > first + second)
-        ),
-        "That is where the two overlap: around both are the smaller top and left and the larger bottom and right.": (
-            _plan_two(around=_shared)
-        ),
-        "The surroundings are in the cost already: cost(rows, columns) of the window itself.": (
-            _plan_two(asked=lambda rows, columns: (rows + 6, columns + 6))
-        ),
-        "Rows first, then columns: cost(rows, columns).": _plan_two(asked=lambda rows, columns: (columns, rows)),
-        "Those are areas: ask the function `cost`, which knows of surroundings and calls.": _plan_by_area,
+        "One window costs less, so merge.\n": _plan_two(lambda both, first, second: both < 0.9 * (first + second)),
+        "One window costs more, so keep both.\n": _plan_two(lambda both, first, second: both < 2 * (first + second)),
     },
 )

@@ -228,6 +228,15 @@ def test_depth_without_any_value():
         draw.depth_panel(np.zeros((4, 8)), np.zeros((4, 7)))
 
 
+def test_a_color_bar_has_the_ticks_that_it_was_given():
+    figure = draw.depth_panel(np.full((4, 8), 9.0))
+    picture, axes = figure.axes[0].get_images()[0], figure.add_axes((0.1, 0.1, 0.5, 0.1))
+    draw.color_bar(figure, picture, axes, {5: "near", 80: "far"}, "horizontal", text_size=7)
+    pixels(figure)
+    assert [(text.get_text(), text.get_fontsize()) for text in axes.get_xticklabels()] == [("near", 7), ("far", 7)]
+    assert (axes.get_xticks().tolist(), axes.get_xticks(minor=True).tolist()) == ([5, 80], [])
+
+
 def test_birds_eye_view_says_where_things_are():
     figure = draw.birds_eye_view([*OBJECTS, found(distance=75.0)], [TRUTH, REGION], max_distance=60)
     assert figure.alt_text == (

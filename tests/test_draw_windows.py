@@ -128,16 +128,21 @@ def test_plans_count_the_work_and_dim_the_rest():
     rendered(figure)
 
 
-def test_amdahl_s_lines_and_marks():
-    run = {"head_share": 0.4, "head_work": 0.2, "roi_over_full": 0.75}
+def test_amdahl_s_lines_marks_and_ranges():
+    run = {"head_share": 0.4, "head_work": 0.2, "roi_over_full": 0.75, "roi_over_full_range": [0.6, 1.2]}
     figure = draw_windows.amdahl({"large": run, "small": {**run, "head_share": 0.25}})
     lines = [(line.get_xdata().tolist(), line.get_ydata().tolist()) for line in figure.axes[0].lines]
     assert lines[0] == ([0, 100], [60, 100])
     assert lines[1] == ([20], [75])
-    assert lines[2] == ([0, 100], [75, 100])
+    assert ([0, 100], [75, 100]) in lines
+    for bars in figure.axes[0].containers:
+        ((bar,),) = (each.get_segments() for each in bars.lines[2])
+        np.testing.assert_allclose(bar, [[20, 60], [20, 120]])
+    assert figure.axes[0].get_ylim()[1] > 120
     assert "large: the head takes 40% of a full frame's time, so no saving in it can bring the frame under 60%" in (
         figure.alt_text
     )
+    assert "measured 75% with 20% of the head's work, a bar from 60% to 120%" in figure.alt_text
     rendered(figure)
 
 

@@ -5,8 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
+import tiny
 
-from roidepth_lessons import CLASSES, DATA_FOLDER, evaluate, kitti, label_statistics, model, roi
+from roidepth_lessons import CLASSES, DATA_FOLDER, detection, evaluate, kitti, label_statistics, model, roi, streets
 from roidepth_lessons.camera import Camera
 from roidepth_lessons.frames import DONT_CARE, Frame, RoadObject
 
@@ -327,3 +328,48 @@ def test_apparent_heights_want_enough_labels(tmp_path):
     folders = write_labels(tmp_path, [80], [""])
     with pytest.raises(ValueError, match="fewer than 50 fully visible objects of class Car"):
         label_statistics.apparent_heights(*folders)
+
+
+@pytest.fixture(scope="module")
+def street_and_patches():
+    """A drawn street, and its patches if every object but the first of `CLASSES` were found where its label is."""
+    street, network = streets.draw_street([8, 252]), model.RoiDepth(tiny.small_network())
+    known = [number for number, each in enumerate(street.objects) if each.name in CLASSES]
+    properties = np.zeros((len(known) - 1, len(detection.OBJECT_FIELDS)))
+    properties[:, detection.OBJECT_FIELDS.index("log_distance")] = known[1:]
+    boxes = np.array([street.objects[number].box for number in known[1:]])
+    found = {"boxes": boxes, "scores": np.linspace(0.9, 0.5, len(boxes)), "properties": properties}
+    _, padded = network.detect(street.image, street.camera)
+    return street, network, known, (found, padded), evaluate.found_patches(network, street, found, padded)
+
+
+def test_patches_of_found_objects_are_what_lies_in_their_boxes(street_and_patches):
+    street, network, known, (_, padded), patches = street_and_patches
+    seen = [number for number in known[1:] if (street.instances == number + 1).any()]
+    assert sorted(each.number for each in patches) == seen  # the first was not found
+    (everything,) = network.decode(padded, network.plan([], padded.shape[1:3], "full"))
+    for each in patches:
+        assert each.log_distance == each.number
+        assert each.box == tuple(street.objects[each.number].box)
+        left, top, right, bottom = np.clip(np.rint(each.box).astype(int), 0, [415, 127, 415, 127])
+        there = np.s_[top : bottom + 1, left : right + 1]
+        np.testing.assert_array_equal(each.photo, street.image[there])
+        np.testing.assert_array_equal(each.true, street.depth[there])
+        np.testing.assert_array_equal(each.own, street.instances[there] == each.number + 1)
+        np.testing.assert_array_equal(each.decoded, everything[there])
+
+
+def test_a_car_behind_a_tree_is_hidden_in_part(street_and_patches):
+    *_, patches = street_and_patches
+    hidden = {each.number: each.hidden for each in patches}
+    assert 0.1 < hidden[4] < 0.9
+    own, true = np.array([[False, True, True]]), np.array([[5.0, 10.0, 11.0]])
+    part = evaluate.FoundPatch(0, (), None, 0.0, own, true, None)
+    assert part.hidden == pytest.approx(1 / 3)
+    assert evaluate.FoundPatch(0, (), None, 0.0, own, true + [[4.5, 0, 0]], None).hidden == 0
+
+
+def test_where_nothing_was_found_there_is_no_patch(street_and_patches):
+    street, network, _, (found, padded), _ = street_and_patches
+    nothing = {name: values[:0] for name, values in found.items()}
+    assert evaluate.found_patches(network, street, nothing, padded) == []
