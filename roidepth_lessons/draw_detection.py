@@ -1,4 +1,4 @@
-"""Diagrams of detection: cells with their numbers, maps under their photo, photos with boxes, precision against recall.
+"""Diagrams of detection: cells with their numbers, maps of a photo, photos with boxes, precision against recall.
 
 Boxes are (left, top, right, bottom) in pixels; a cell is 4 pixels wide, as in `detection`.
 
@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from . import draw
+from . import detection, draw
 from .detection import STRIDE
 
 HEAT_COLORS = "magma_r"
@@ -59,37 +59,58 @@ def cells(grids, boxes=(), decimals=2):
     return figure
 
 
-def maps(image, maps, columns=2, objects=()):
-    """A photo, and under it maps of the same view with fewer and fewer cells; dark is high, each in its own range.
+def maps(maps, size, objects=(), width=6.4):
+    """Maps of one view, one below the other, as large as the photos of :func:`photos`; dark is high, each in its range.
 
     Args:
-        image: (height, width, 3) uint8.
         maps: Dict of title to (rows, columns) numbers.
-        columns: Maps in a row.
-        objects: What to outline in the photo, as in `draw.photo_with_objects`.
+        size: Height and width in pixels of the photo that the cells divide.
+        objects: Things with ``name`` and ``box``, to outline in every map.
+        width: Of the figure in inches.
 
     Returns:
         Figure.
 
     Raises:
-        ValueError: if the image has another shape or type, or a map has not two dimensions.
+        ValueError: if there is no map, one has not two dimensions, or a box is not finite.
     """
-    image, objects = draw._checked_image(image), draw._without_regions(objects)
-    maps = {title: _two_dimensional(values, title) for title, values in maps.items()}
-    width, height = draw._fitting_size(image.shape, width=6.4)
-    side = (width - 0.15 * (columns - 1)) / columns
-    high, rows = side * height / width, -(-len(maps) // columns)
-    figure = draw._new_figure(width, height + rows * (high + 0.32))
-    draw._draw_photo(draw._add_axes(figure, 0, rows * (high + 0.32), width, height), image, objects)
-    for number, (title, values) in enumerate(maps.items()):
-        row, column = divmod(number, columns)
-        axes = draw._add_axes(figure, column * (side + 0.15), (rows - 1 - row) * (high + 0.32), side, high)
-        axes.imshow(values, cmap=HEAT_COLORS, aspect="auto", interpolation="nearest")
+    maps, objects = {title: _two_dimensional(each, title) for title, each in maps.items()}, list(objects)
+    if not maps:
+        raise ValueError("maps: there must be at least one")
+    objects, (height, across) = draw._without_regions(objects), size
+    high = draw._fitting_size(size, width)[1] + 0.32
+    figure = draw._new_figure(width, len(maps) * high)
+    for number, (title, values) in enumerate(maps.items(), start=1):
+        axes = draw._add_axes(figure, 0, (len(maps) - number) * high, width, high - 0.32)
+        edges = (-0.5, across - 0.5, height - 0.5, -0.5)
+        axes.imshow(values, cmap=HEAT_COLORS, aspect="auto", interpolation="nearest", extent=edges)
+        for each in objects:
+            draw._outline(axes, each.box, *draw.LINES[0][:2], casing="white")
         axes.set(xticks=[], yticks=[])
-        axes.set_title(title, fontsize=10, loc="left", pad=4)
+        axes.set_title(title, fontsize=10.5, loc="left", x=0.005, pad=4)
     words = " ".join(_map_in_words(title, values) for title, values in maps.items())
-    figure.alt_text = f"Road photo with {draw._objects_in_words(objects)} Under it {len(maps)} maps. {words}"
+    outlined = f" Outlined in each: {draw._objects_in_words(objects)}" if objects else ""
+    figure.alt_text = f"{draw._count(len(maps), 'map')} of one view. {words}{outlined}"
     return figure
+
+
+def cell_shares(mask, rows, columns):
+    """How much of each cell a mask fills.
+
+    Args:
+        mask: (height, width) bool, a multiple of rows and columns.
+        rows, columns: How many cells divide it.
+
+    Returns:
+        (rows, columns), 0 to 1.
+
+    Raises:
+        ValueError: if the mask's size does not suit.
+    """
+    height, width = np.shape(mask)
+    if height % rows or width % columns:
+        raise ValueError(f"mask: {height}x{width} pixels do not make {rows}x{columns} cells")
+    return np.reshape(mask, (rows, height // rows, columns, width // columns)).mean(axis=(1, 3))
 
 
 def telling_channel(features, mask):
@@ -105,10 +126,7 @@ def telling_channel(features, mask):
     Raises:
         ValueError: if the mask's size does not suit, or if it is the same in all cells.
     """
-    (rows, columns), (height, width) = features.shape[:2], np.shape(mask)
-    if height % rows or width % columns:
-        raise ValueError(f"mask: {height}x{width} pixels do not make {rows}x{columns} cells")
-    seen = np.reshape(mask, (rows, height // rows, columns, width // columns)).any(axis=(1, 3))
+    seen = cell_shares(mask, *features.shape[:2]) > 0
     if seen.all() or not seen.any():
         raise ValueError("mask must be True in some cells and False in others")
     stands_out = features[seen].mean(axis=0) - features[~seen].mean(axis=0)
@@ -132,6 +150,22 @@ def objects(found, class_names, lowest=0.0):
         for label, box, score in rows
         if score >= lowest
     ]
+
+
+def objects_of_targets(targets, index, class_names):
+    """The objects that the targets of one photo stand for, read back from the maps: what the network is taught.
+
+    Args:
+        targets: Batches of the maps ``heatmap`` and ``box``, as from `detection.encode_targets`.
+        index: Which photo of the batch.
+        class_names: The classes, in the order of the channels.
+
+    Returns:
+        A list of objects with ``name`` and ``box``.
+    """
+    peaks, distances = (np.asarray(targets[name][index : index + 1])[..., :-1] for name in ("heatmap", "box"))
+    (found,) = detection.per_image(detection.decode(detection.outputs_of(peaks == 1, distances)))
+    return [SimpleNamespace(name=each.name, box=each.box) for each in objects(found, class_names, lowest=0.5)]
 
 
 def photos(panels, width=6.4):

@@ -20,7 +20,7 @@ def _peaks(around=2, border=2, lowest=0.3, above=np.greater_equal):
     return peaks
 
 
-def _overlaps(least_side=0.0, wider=0, union=True, turned=False, corners=lambda boxes: boxes):
+def _overlaps(least_side=0.0, least_area=-np.inf, wider=0, union=True, turned=False, corners=lambda boxes: boxes):
     """Intersection over union of every box with every other, right or with a mistake."""
 
     def overlaps(boxes, others):
@@ -28,7 +28,7 @@ def _overlaps(least_side=0.0, wider=0, union=True, turned=False, corners=lambda 
         sides = np.minimum(boxes[:, None, 2:], others[None, :, 2:]) - np.maximum(
             boxes[:, None, :2], others[None, :, :2]
         )
-        shared = np.prod(np.maximum(sides + wider, least_side), axis=-1)
+        shared = np.maximum(np.prod(np.maximum(sides + wider, least_side), axis=-1), least_area)
         area, other_area = (np.prod(each[:, 2:] - each[:, :2] + wider, axis=-1) for each in (boxes, others))
         both = area[:, None] + other_area - (shared if union else 0)
         return (shared / both).T if turned else shared / both
@@ -103,14 +103,19 @@ EXERCISES["04.3"] = Exercise(
     cases=[
         (
             np.array([[0.0, 0.0, 10.0, 10.0], [20.0, 20.0, 40.0, 30.0]]),
-            np.array([[5.0, 0.0, 15.0, 10.0], [0.0, 0.0, 10.0, 10.0], [52.0, 40.0, 60.0, 50.0]]),
+            np.array(
+                [[5.0, 0.0, 15.0, 10.0], [0.0, 0.0, 10.0, 10.0], [52.0, 40.0, 60.0, 50.0], [13.0, 2.0, 18.0, 9.0]]
+            ),
         ),
         (np.array([[1.0, 2.0, 4.0, 9.0]]), np.array([[2.0, 1.0, 9.0, 4.0], [1.0, 2.0, 4.0, 9.0]])),
     ],
     right=[_overlaps(), _overlaps_in_loops],
     mistakes={
-        "Boxes that lie apart have sides below 0, and minus times minus is plus: cut each side off at 0 first.": (
+        "Boxes that lie apart share sides below 0, so their IoU is not 0: cut each side off at 0, then multiply.": (
             _overlaps(least_side=-np.inf)
+        ),
+        "You cut off the product, too late: minus times minus is plus. Cut each side off at 0, then multiply.": (
+            _overlaps(least_side=-np.inf, least_area=0.0)
         ),
         "The union counts what both share twice: subtract it once.": _overlaps(union=False),
         "These boxes are edges, not rows of pixels: a side is right - left, without 1.": _overlaps(wider=1),

@@ -182,6 +182,26 @@ def test_targets_decode_back_to_the_boxes(targets):
     assert np.abs(boxes - expected).max() <= 0.75
 
 
+def test_a_decoded_batch_comes_apart_into_images(targets):
+    outputs = detection.outputs_of(targets["heatmap"][None, ..., :3] == 1, targets["box"][None, ..., :4])
+    decoded = detection.decode({name: np.concatenate([each, each[:, ::-1]]) for name, each in outputs.items()}, count=3)
+    images = detection.per_image(decoded)
+    assert len(images) == 2
+    for index, image in enumerate(images):
+        assert {name: type(values) for name, values in image.items()} == dict.fromkeys(decoded, np.ndarray)
+        for name, values in image.items():
+            assert np.array_equal(values, ops.convert_to_numpy(decoded[name])[index])
+
+
+def test_the_bell_is_as_wide_and_high_as_its_docstring_says():
+    spread, (row, column) = detection._gaussian(np.array([100.0, 60, 120, 100]), 40, 60)
+    assert (row, column) == (20, 27)
+    assert spread[20, 28] == pytest.approx(np.exp(-((1 / (0.18 * 5)) ** 2) / 2))  # 20 pixels wide: 5 cells
+    assert spread[20, 28] == pytest.approx(0.54, abs=5e-3)
+    assert spread[21, 27] == pytest.approx(np.exp(-((1 / (0.18 * 10)) ** 2) / 2))
+    assert np.argwhere(spread[20] > 0).ravel().tolist() == [25, 26, 27, 28, 29]  # 2.5 cells are half a side
+
+
 def test_outputs_say_the_peaks_and_distances_they_were_made_of():
     generator = np.random.default_rng(5)
     peaks, distances = generator.uniform(size=(2, 3, 4, 3)), generator.uniform(0.3, 60, size=(2, 3, 4, 4))

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from roidepth_lessons import draw, draw_detection
+from roidepth_lessons import detection, draw, draw_detection
 from roidepth_lessons.frames import RoadObject
 
 PHOTO = np.full((64, 224, 3), 120, np.uint8)
@@ -39,17 +39,41 @@ def test_alt_text_of_cells_names_the_highest():
     )
 
 
-def test_maps_stand_under_their_photo():
+def test_maps_stand_below_one_another_with_the_objects_outlined():
     values = {"fine": np.eye(4, 6), "coarse": np.zeros((2, 3))}
-    figure = draw_detection.maps(PHOTO, values, objects=[RoadObject("Car", (10, 10, 40, 30))])
-    photo, fine, coarse = figure.axes
-    assert np.array_equal(photo.get_images()[0].get_array(), PHOTO)
+    objects = [RoadObject("Car", (10, 10, 40, 30)), RoadObject("DontCare", (0, 0, 5, 5))]
+    figure = draw_detection.maps(values, PHOTO.shape[:2], objects)
+    fine, coarse = figure.axes
     assert np.array_equal(fine.get_images()[0].get_array(), values["fine"])
     assert fine.get_title(loc="left") == "fine"
-    assert photo.get_position().y0 > fine.get_position().y1
-    assert coarse.get_position().x0 > fine.get_position().x1
-    assert "fine, 4x6 cells: highest in row 0, column 0. coarse, 2x3 cells: the same everywhere." in figure.alt_text
-    assert "Road photo with 1 object: Car." in figure.alt_text
+    assert fine.get_position().y0 > coarse.get_position().y1
+    for axes in figure.axes:
+        assert axes.get_images()[0].get_extent() == [-0.5, 223.5, 63.5, -0.5]
+        (outline,) = axes.patches
+        assert outline.get_bbox().extents.tolist() == [10, 10, 40, 30]
+    assert figure.alt_text == (
+        "2 maps of one view. fine, 4x6 cells: highest in row 0, column 0. coarse, 2x3 cells: the same everywhere. "
+        "Outlined in each: 1 object: Car."
+    )
+
+
+def test_cell_shares_say_how_full_each_cell_is():
+    mask = np.zeros((4, 6), bool)
+    mask[:2, :3], mask[3, 5] = True, True
+    assert draw_detection.cell_shares(mask, 2, 3).tolist() == [[1, 0.5, 0], [0, 0, 0.25]]
+    with pytest.raises(ValueError, match="do not make 3x3 cells"):
+        draw_detection.cell_shares(mask, 3, 3)
+
+
+def test_targets_lead_back_to_the_objects():
+    boxes = [[10, 4, 30, 20], [40, 10, 50, 22]]
+    one = detection.encode_targets(boxes, [1, 0], rows=8, columns=16, class_count=2)
+    none = detection.encode_targets([], [], rows=8, columns=16, class_count=2)
+    batch = {name: np.stack([none[name], one[name]]) for name in one}
+    found = draw_detection.objects_of_targets(batch, 1, ["Car", "Cyclist"])
+    boxes_of = {each.name: np.round(each.box, 3).tolist() for each in found}
+    assert boxes_of == {"Cyclist": boxes[0], "Car": boxes[1]}
+    assert draw_detection.objects_of_targets(batch, 0, ["Car", "Cyclist"]) == []
 
 
 def test_photos_say_the_score_where_there_is_no_distance():
@@ -84,7 +108,9 @@ def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="'flat' must be"):
         draw_detection.cells({"flat": [1.0]})
     with pytest.raises(ValueError, match="'deep' must be"):
-        draw_detection.maps(PHOTO, {"deep": np.zeros((2, 2, 2))})
+        draw_detection.maps({"deep": np.zeros((2, 2, 2))}, (64, 224))
+    with pytest.raises(ValueError, match="at least one"):
+        draw_detection.maps({}, (64, 224))
     with pytest.raises(ValueError, match="rows of equal length"):
         draw_detection.precision_recall([0.5], [1.0, 1.0], 0.5)
 
