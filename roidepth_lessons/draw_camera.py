@@ -13,12 +13,28 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
 
-from .draw import DEPTH_COLORS, DOTS_PER_INCH, EDGE, LINES, NEAREST_DEPTH, OTHER_STYLE, STYLES, UNKNOWN, _outline
+from .draw import (
+    DEPTH_COLORS,
+    DOTS_PER_INCH,
+    EDGE,
+    LINES,
+    NEAREST_DEPTH,
+    OTHER_STYLE,
+    STYLES,
+    UNKNOWN,
+    _checked_image,
+    _count,
+    _outline,
+)
 from .world import EDGES
 
 FARTHEST_DEPTH = 80.0
 """Metres at the dark end of the colours."""
 GREY = "#666666"
+NEAREST = 0.1
+"""Metres: an edge of a 3D box is cut off where it comes nearer to the camera than this."""
+KEY = 0.27
+"""Inches below a photo for the names of groups."""
 
 
 def similar_triangles(height, depths, focal_length):
@@ -123,7 +139,7 @@ def projected_box(corners, camera):
     figure, axes = _new_figure(4.6, 3.9, (0.14, 0.05, 0.83, 0.82))
     pixels = camera.project(corners)[0]
     color, line, marker = LINES[0]
-    _draw_edges(axes, pixels, color, line)
+    _draw_lines(axes, _seen_edges(corners, camera), color, line)
     axes.plot(*pixels.T, color=color, linestyle="none", marker=marker, markersize=6)
     axes.plot(*camera.center, color=EDGE, marker="+", markersize=14)
     axes.annotate("centre of the image", camera.center, (0, 8), textcoords="offset points", ha="center", va="bottom")
@@ -138,41 +154,76 @@ def projected_box(corners, camera):
 
 
 def photo_in_3d(image, camera, objects, points=None, title=None, width=10.0):
-    """A photo with the 3D boxes of objects and with LiDAR points, all through the camera that is given.
+    """A photo with 3D boxes and LiDAR points, all through the camera that is given.
 
-    If boxes and cars do not meet, the camera is not the one that took the photo. Edges that reach behind the camera
-    are left out.
+    If boxes and cars do not meet, the camera is not the one that took the photo. What lies behind the camera is cut
+    off.
 
     Args:
         image: (height, width, 3) uint8.
         camera: A `Camera`, right or wrong.
-        objects: Things with ``name`` and ``corners``, (8, 3) metres.
+        objects: Things with ``name`` and ``corners``, (8, 3) metres: each class has a colour and a line of its own. Or
+            a dict of a group's name to its boxes, (8, 3) corners each: then each group has, and a key says which. At
+            most four groups.
         points: (n, 3) metres, coloured by depth; None for no points.
         title: Text above the photo.
         width: Inches. The height follows the photo, to a tenth of an inch.
 
     Returns:
         Figure.
+
+    Raises:
+        ValueError: if the image has another shape or type, there are too many groups, or a box is not (8, 3).
     """
-    objects = [each for each in objects if each.name != "DontCare"]
-    top = 0.3 if title else 0.0
-    height = round(width * image.shape[0] / image.shape[1], 1) + top
-    figure, axes = _new_figure(width, height, (0, 0, 1, 1 - top / height))
+    image = _checked_image(image)
+    top, bottom = 0.3 if title else 0.0, KEY if isinstance(objects, dict) else 0.0
+    height = round(width * image.shape[0] / image.shape[1], 1) + top + bottom
+    figure, axes = _new_figure(width, height, (0, bottom / height, 1, 1 - (top + bottom) / height))
     _show_image(axes, image)
     if points is not None:
         _draw_points(axes, points, camera, size=1)
-    listed = []
-    for each in objects:
-        style, (pixels, _) = STYLES.get(each.name, OTHER_STYLE), camera.project(each.corners)
-        _draw_edges(axes, pixels, style["color"], style["line"], casing=EDGE)
-        middle = np.nanmean(pixels, axis=0) if np.isfinite(pixels).any() else np.full(2, np.nan)
-        place = f"around column {middle[0]:.0f}, row {middle[1]:.0f}" if np.isfinite(middle).all() else "not seen"
-        listed.append(f"{each.name} at {each.corners[:, 2].mean():.0f} m {place}")
+    words = _draw_boxes(axes, objects, camera)
     axes.set_title(title or "", fontsize=11, loc="left", x=0.005)
     figure.alt_text = (
         f"{title + '. ' if title else ''}Road photo of {image.shape[0]} rows and {image.shape[1]} columns with the "
-        f"edges of {len(objects)} 3D boxes: {'; '.join(listed) or 'none'}."
+        f"edges of {words}."
         + ("" if points is None else " LiDAR points lie over it, light where near and dark where far.")
+    )
+    return figure
+
+
+def photos_in_3d(image, camera, panels, width=12.0):
+    """One photo several times, side by side, each time with other 3D boxes.
+
+    Args:
+        image: (height, width, 3) uint8.
+        camera: A `Camera`.
+        panels: Dict of a title to what :func:`photo_in_3d` takes for `objects`, all of one sort.
+        width: Inches of all panels together.
+
+    Returns:
+        Figure.
+
+    Raises:
+        ValueError: as :func:`photo_in_3d`, and if there is no panel.
+    """
+    image = _checked_image(image)
+    if not panels:
+        raise ValueError("panels must hold one or more titles with their boxes")
+    each_width, gap, top = (width - 0.1 * (len(panels) - 1)) / len(panels), 0.1, 0.3
+    bottom = KEY if isinstance(next(iter(panels.values())), dict) else 0.0
+    height = round(each_width * image.shape[0] / image.shape[1], 1) + top + bottom
+    size = [round(length * DOTS_PER_INCH) / DOTS_PER_INCH for length in (width, height)]
+    figure, words = Figure(figsize=size, dpi=DOTS_PER_INCH, facecolor="white"), []
+    for place, (title, objects) in enumerate(panels.items()):
+        left = place * (each_width + gap) / width
+        axes = figure.add_axes((left, bottom / height, each_width / width, 1 - (top + bottom) / height))
+        _show_image(axes, image)
+        words.append(f"{title}: the edges of {_draw_boxes(axes, objects, camera)}.")
+        axes.set_title(title, fontsize=11, loc="left", x=0.005)
+    figure.alt_text = (
+        f"A road photo of {image.shape[0]} rows and {image.shape[1]} columns, {len(panels)} times side by side. "
+        f"{' '.join(words)}"
     )
     return figure
 
@@ -288,11 +339,59 @@ def _show_image(axes, image):
     axes.axis("off")
 
 
-def _draw_edges(axes, pixels, color, line, casing=None):
-    for edge in EDGES:
-        (drawn,) = axes.plot(
-            *pixels[list(edge)].T, color=color, linestyle=line, linewidth=2, scalex=False, scaley=False
-        )
+def _draw_boxes(axes, objects, camera):
+    """The edges of 3D boxes on a photo, as :func:`photo_in_3d` takes them; returns how many of what, in words."""
+    if isinstance(objects, dict):
+        return _draw_groups(axes, objects, camera)
+    objects, listed = [each for each in objects if each.name != "DontCare"], []
+    for each in objects:
+        style, (pixels, _) = STYLES.get(each.name, OTHER_STYLE), camera.project(each.corners)
+        _draw_lines(axes, _seen_edges(each.corners, camera), style["color"], style["line"], casing=EDGE)
+        middle = np.nanmean(pixels, axis=0) if np.isfinite(pixels).any() else np.full(2, np.nan)
+        place = f"around column {middle[0]:.0f}, row {middle[1]:.0f}" if np.isfinite(middle).all() else "not seen"
+        listed.append(f"{each.name} at {each.corners[:, 2].mean():.0f} m {place}")
+    return f"{len(objects)} 3D boxes: {'; '.join(listed) or 'none'}"
+
+
+def _draw_groups(axes, groups, camera):
+    styles = [*STYLES.values(), OTHER_STYLE]
+    if len(groups) > len(styles):
+        raise ValueError(f"boxes must come in at most {len(styles)} groups, so that they can be told apart")
+    for (name, boxes), style in zip(groups.items(), styles, strict=False):
+        for corners in boxes:
+            _draw_lines(axes, _seen_edges(corners, camera), style["color"], style["line"], casing=EDGE)
+        look = {"color": style["color"], "linestyle": style["line"], "linewidth": 2}
+        (key,) = axes.plot([], [], label=name, scalex=False, scaley=False, **look)
+        key.set_path_effects([withStroke(linewidth=3.6, foreground=EDGE, alpha=0.75)])
+    if groups:
+        axes.legend(
+            loc="upper left", bbox_to_anchor=(0, 0), ncols=len(styles), fontsize=9, handlelength=3, borderpad=0.2,
+            borderaxespad=0.2, facecolor="#777777", labelcolor="white",
+        )  # fmt: skip
+    return "3D boxes, " + (
+        "; ".join(f"{name}: {_count(len(boxes), 'box')}" for name, boxes in groups.items()) or "none"
+    )
+
+
+def _seen_edges(corners, camera):
+    """The edges of a 3D box in pixels, (2, 2) each; what lies behind the camera is cut off."""
+    corners = np.asarray(corners, np.float64)
+    if corners.shape != (8, 3):
+        raise ValueError(f"the corners of a box must be (8, 3), got {corners.shape}")
+    for ends in (corners[list(edge)] for edge in EDGES):
+        depth = ends[:, 2]
+        if depth.max() <= NEAREST:
+            continue
+        if depth.min() < NEAREST:
+            behind, before = np.argmin(depth), np.argmax(depth)
+            share = (NEAREST - depth[behind]) / (depth[before] - depth[behind])
+            ends[behind] += share * (ends[before] - ends[behind])
+        yield camera.project(ends)[0]
+
+
+def _draw_lines(axes, lines, color, line, casing=None):
+    for ends in lines:
+        (drawn,) = axes.plot(*ends.T, color=color, linestyle=line, linewidth=2, scalex=False, scaley=False)
         if casing:
             drawn.set_path_effects([withStroke(linewidth=3.6, foreground=casing, alpha=0.75)])
 

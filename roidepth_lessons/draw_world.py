@@ -1,60 +1,13 @@
-"""Diagrams of the world: 3D boxes on a photo, and a street from above as several sensors see it."""
+"""Diagrams of the world: a street from above as several sensors see it."""
 
 import numpy as np
-from matplotlib.collections import LineCollection
 from matplotlib.patches import Circle, Polygon
-from matplotlib.patheffects import withStroke
 
 from . import draw
-from .world import EDGES, covariance_from_above, ellipse
+from .world import covariance_from_above, covariance_of_echo, ellipse
 
-NEAREST = 0.1
-"""Metres: an edge of a 3D box is cut off where it comes nearer to the camera than this."""
-
-
-def wireframes(image, camera, boxes, title=None):
-    """3D boxes on a photo, each group in a colour and a line of its own.
-
-    Args:
-        image: (height, width, 3) uint8.
-        camera: The camera that took it: anything with ``project``.
-        boxes: Dict of a group's name to its boxes, each (8, 3) corners in metres as `world.box_corners` gives them. At
-            most four groups.
-        title: Text above the photo.
-
-    Returns:
-        Figure.
-
-    Raises:
-        ValueError: if the image has another shape or type, there are too many groups, or a box is not (8, 3).
-    """
-    image = draw._checked_image(image)
-    styles = [*draw.STYLES.values(), draw.OTHER_STYLE]
-    if len(boxes) > len(styles):
-        raise ValueError(f"boxes must come in at most {len(styles)} groups, so that they can be told apart")
-    width, height = draw._fitting_size(image.shape)
-    figure = draw._new_figure(width, height + 0.55)
-    axes = draw._add_axes(figure, 0, 0.27, width, height)
-    axes.imshow(image, aspect="auto", interpolation="bilinear")
-    axes.axis("off")
-    for (name, group), style in zip(boxes.items(), styles, strict=False):
-        lines = LineCollection(
-            [line for corners in group for line in _seen_edges(corners, camera)],
-            colors=style["color"], linestyles=[style["line"]], linewidths=1.8, label=name,
-        )  # fmt: skip
-        lines.set_path_effects([withStroke(linewidth=3.2, foreground=draw.EDGE)])
-        axes.add_collection(lines, autolim=False)
-    axes.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
-    legend = figure.legend(
-        *axes.get_legend_handles_labels(), loc="lower left", ncols=len(styles), fontsize=9, handlelength=3,
-        borderpad=0.2, facecolor="#777777", labelcolor="white",
-    )  # fmt: skip
-    legend.set_in_layout(False)
-    if title:
-        axes.set_title(title, fontsize=11, loc="left", x=0.005)
-    groups = "; ".join(f"{name}: {draw._count(len(group), 'box')}" for name, group in boxes.items())
-    figure.alt_text = f"{draw._sentence(title)}Road photo with 3D boxes drawn as wires. {groups}."
-    return figure
+LABELLED = {"color": "#666666", "marker": "+", "markersize": 9, "markeredgewidth": 1.6}
+"""How labelled footprints and centres look."""
 
 
 def from_above(marks, outlines=(), truth=(), ahead=(0, 50), title=None):
@@ -63,7 +16,7 @@ def from_above(marks, outlines=(), truth=(), ahead=(0, 50), title=None):
     Args:
         marks: Dict of a sensor's name to (n, 2) places (x, z) in metres. At most six sensors.
         outlines: Dict of a sensor's name, one of those of `marks`, to outlines, each (k, 2) metres.
-        truth: Labels with ``corners`` (8, 3) in metres: their footprints are outlined.
+        truth: Labels with ``corners`` (8, 3) in metres: their footprints are outlined, their centres marked.
         ahead: (nearest, farthest) z that is shown, metres. As many metres are shown to the sides.
         title: Text above.
 
@@ -88,9 +41,10 @@ def from_above(marks, outlines=(), truth=(), ahead=(0, 50), title=None):
     shown = [each for each in truth if ahead[0] <= each.distance <= ahead[1]]
     for each in shown:
         footprint = np.asarray(each.corners)[:4, [0, 2]]
-        axes.add_patch(Polygon(footprint, fill=False, edgecolor="#888888", linewidth=1.2, zorder=2))
+        axes.add_patch(Polygon(footprint, fill=False, edgecolor=LABELLED["color"], linewidth=1.2, zorder=2))
+        axes.plot(*footprint.mean(axis=0), zorder=3.5, **LABELLED)
     if shown:
-        axes.plot([], [], color="#888888", linewidth=1.2, label="labelled")
+        axes.plot([], [], linewidth=1.2, label="labelled, and its centre", **LABELLED)
     for (name, points), (color, line, marker) in zip(places.items(), draw.LINES, strict=False):
         look = {"marker": marker, "markersize": 5, "color": color, "markeredgecolor": "white"}
         axes.plot(points[:, 0], points[:, 1], linestyle="none", zorder=4, label=name, clip_on=True, **look)
@@ -103,7 +57,8 @@ def from_above(marks, outlines=(), truth=(), ahead=(0, 50), title=None):
     axes.spines[["top", "right"]].set_visible(False)
     figure.alt_text = (
         f"{draw._sentence(title)}The street from above, {ahead[0]:g} to {ahead[1]:g} m ahead. "
-        f"{_marks_in_words(places, outlines, ahead)} The footprints of {draw._count(len(shown), 'label')} are outlined."
+        f"{_marks_in_words(places, outlines, ahead)} "
+        f"The footprints of {draw._count(len(shown), 'label')} are outlined, the centres marked."
     )
     return figure
 
@@ -127,19 +82,20 @@ def camera_outlines(objects, camera, factor=1.0, pixel_spread=2.0):
     return places, [ellipse(*each, deviations=2) for each in zip(places, covariances, strict=True)]
 
 
-def _seen_edges(corners, camera):
-    """The edges of a 3D box in pixels, (2, 2) each; what lies behind the camera is cut off."""
-    corners = np.asarray(corners, np.float64)
-    if corners.shape != (8, 3):
-        raise ValueError(f"the corners of a box must be (8, 3), got {corners.shape}")
-    for start, end in (corners[list(edge)] for edge in EDGES):
-        if start[2] > end[2]:
-            start, end = end, start
-        if end[2] <= NEAREST:
-            continue
-        if start[2] < NEAREST:
-            start = start + (end - start) * (NEAREST - start[2]) / (end[2] - start[2])
-        yield camera.project(np.stack([start, end]))[0]
+def echo_outlines(echoes, radar):
+    """What :func:`from_above` wants of a radar's echoes.
+
+    Args:
+        echoes: (n, 2) range in metres and azimuth in radians.
+        radar: Anything with ``range_spread`` and ``azimuth_spread``, as a `world.Radar` has them.
+
+    Returns:
+        ``(places, outlines)``, as of :func:`camera_outlines`.
+    """
+    distance, azimuth = np.reshape(np.asarray(echoes, np.float64), (-1, 2)).T
+    covariances = covariance_of_echo(distance, azimuth, radar.range_spread, radar.azimuth_spread)
+    places = np.stack([distance * np.sin(azimuth), distance * np.cos(azimuth)], axis=1)
+    return places, [ellipse(*each, deviations=2) for each in zip(places, covariances, strict=True)]
 
 
 def _marks_in_words(places, outlines, ahead):

@@ -322,6 +322,37 @@ def bootstrap_interval(values, statistic=np.mean, samples=1000, confidence=0.95,
     return float(low), float(high)
 
 
+def ratio_interval(values, others, samples=1000, confidence=0.95, seed=0):
+    """Mean of some values over the mean of others, both of the same objects, with its bootstrap interval.
+
+    An object is drawn with both its values: what makes it hard for one way of measuring mostly does for the other, and
+    cancels.
+
+    Args:
+        values: (n,), for instance errors of one way of measuring.
+        others: (n,), those of another way, on the same objects.
+        samples, confidence, seed: As for :func:`bootstrap_interval`.
+
+    Returns:
+        (ratio, low, high), floats.
+
+    Raises:
+        ValueError: as :func:`bootstrap_interval`, and if the rows differ in length.
+    """
+    values, others = np.asarray(values, dtype=np.float64), np.asarray(others, dtype=np.float64)
+    _same_shape(values, others, "values", "others")
+    if not np.isfinite(values + others).all():
+        raise ValueError("values and others must be finite")
+
+    def ratio(drawn):
+        drawn = drawn.astype(int)
+        return values[drawn].mean() / others[drawn].mean()
+
+    every = np.arange(values.size)
+    interval = bootstrap_interval(every, ratio, samples, confidence, seed)
+    return float(ratio(every)), *interval
+
+
 def _coco_precision(truths, detections, class_names, tolerance):
     """Average precision per class by pycocotools; with a tolerance, distances must agree as well."""
     true_rows, found_rows = _coco_rows(truths, detections, class_names, with_distance=tolerance is not None)

@@ -151,6 +151,18 @@ def surface_point(position, dimensions, yaw):
     return position * (1 - deeper / position[..., 2])[..., None]
 
 
+def reflections(objects):
+    """Where labelled objects reflect a radar: (n, 3) metres, the :func:`surface_point` of each, without "DontCare".
+
+    Args:
+        objects: Labels with ``name``, ``location`` (bottom centre), ``dimensions`` and ``yaw``.
+    """
+    solid = [each for each in objects if each.name != "DontCare"]
+    if not solid:
+        return np.zeros((0, 3))
+    return surface_point(*([getattr(each, what) for each in solid] for what in ("location", "dimensions", "yaw")))
+
+
 def range_and_azimuth(position):
     """(..., 3) places to (..., 2): range from above in metres, azimuth in radians, 0 ahead, positive to the right."""
     position = np.asarray(position, np.float64)
@@ -258,6 +270,24 @@ def bias_and_spread(errors):
     return float(bias), float(1.4826 * np.median(np.abs(errors - bias)))
 
 
+def bias_and_spread_by_kind(errors, kinds, count):
+    """:func:`bias_and_spread` of each kind of object by itself.
+
+    Args:
+        errors: (n,); NaN where there was no measurement.
+        kinds: (n,) whole numbers, 0 to count - 1.
+        count: How many kinds there are.
+
+    Returns:
+        ``(biases, spreads)``, (count,) each: index them with `kinds` to have one for every object.
+
+    Raises:
+        ValueError: if a kind has fewer than two finite errors.
+    """
+    errors, kinds = np.asarray(errors, np.float64), np.asarray(kinds)
+    return np.array([bias_and_spread(errors[kinds == kind]) for kind in range(count)]).T
+
+
 # Other sensors -------------------------------------------------------------------------------------------------------
 
 
@@ -299,6 +329,20 @@ def lidar_distance(points, box, camera, between=(0.0, np.inf), shrink=0.1, thick
         return np.nan, count
     first = int(np.argmax(counts))
     return float(np.median(depth[first : first + count])), count
+
+
+def lidar_distances(frames, which, boxes, between):
+    """:func:`lidar_distance` of many objects in many frames: (n,) metres, NaN where too few points speak.
+
+    Args:
+        frames: Things with ``points``, (m, 3) camera coordinates in metres, and ``camera``.
+        which: (n,) index into `frames` of each object.
+        boxes: (n, 4) left, top, right, bottom in pixels.
+        between: (n, 2) nearest and farthest depth that counts, metres.
+    """
+    rows = zip((frames[index] for index in which), boxes, between, strict=True)
+    found = [lidar_distance(each.points, box, each.camera, ends)[0] for each, box, ends in rows]
+    return np.array(found, np.float64)
 
 
 @dataclass(frozen=True)
@@ -383,6 +427,25 @@ def match_echoes(echoes, expected, spreads, gate=3.0):
         if match[which] < 0 and echo not in match:
             match[which] = echo
     return match
+
+
+def match_sweeps(sweeps, which, expected, spreads, gate=3.0):
+    """:func:`match_echoes` in many sweeps: the echo of each object.
+
+    Args:
+        sweeps: (m, 2) echoes each, range in metres and azimuth in radians.
+        which: (n,) index into `sweeps` of each object.
+        expected, spreads, gate: As for :func:`match_echoes`, (n, 2) each.
+
+    Returns:
+        (n, 2) range and azimuth; NaN where no echo matches.
+    """
+    which, found = np.asarray(which), np.full((len(which), 2), np.nan)
+    for index, echoes in enumerate(sweeps):
+        rows = np.flatnonzero(which == index)
+        match = match_echoes(echoes, expected[rows], spreads[rows], gate)
+        found[rows[match >= 0]] = echoes[match[match >= 0]]
+    return found
 
 
 def fuse(values, spreads):

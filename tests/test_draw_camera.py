@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from roidepth_lessons import draw, draw_camera, streets, world
@@ -85,11 +86,79 @@ def test_boxes_on_a_photo_lie_where_the_camera_says():
     assert f"1 3D boxes: Car at 12 m around column {column}, row {row}." in figure.alt_text
 
 
-def test_a_box_that_reaches_behind_the_camera_loses_those_edges():
-    image = np.zeros((81, 101, 3), np.uint8)
-    near = RoadObject("Car", (0, 0, 9, 9), dimensions=(1.5, 1.6, 4.0), location=(2.0, 1.65, 1.0), yaw=np.pi / 2)
-    drawn = lines(draw_camera.photo_in_3d(image, CAMERA, [near]))
-    assert sum(np.isfinite(line).all() for line in drawn) == 4
+PHOTO = np.full((81, 101, 3), 90, np.uint8)
+NEAR = RoadObject("Car", (0, 0, 9, 9), dimensions=(1.5, 1.6, 4.0), location=(2.0, 1.65, 1.0), yaw=np.pi / 2)
+
+
+@pytest.mark.parametrize("boxes", [[NEAR], {"near": [NEAR.corners]}])
+def test_a_box_that_reaches_behind_the_camera_is_cut_off_there(boxes):
+    """Of twelve edges four lie behind, and four end where the camera is: on their rays, not anywhere."""
+    drawn = [line for line in lines(draw_camera.photo_in_3d(PHOTO, CAMERA, boxes)) if len(line)]
+    assert len(drawn) == 8
+    assert np.isfinite(drawn).all()
+    front = CAMERA.project(NEAR.corners[NEAR.corners[:, 2] > 0])[0]
+    ends = np.concatenate(drawn)
+    assert all(np.isclose(ends, corner).all(axis=1).sum() == 3 for corner in front)
+    cut = ends[~np.isclose(ends[:, None], front).all(axis=2).any(axis=1)]
+    sides = {tuple(corner[:2]) for corner in NEAR.corners.round(9)}
+    wanted = [CAMERA.project([x, y, draw_camera.NEAREST])[0] for x, y in sides]
+    assert len(cut) == 4
+    assert np.allclose(sorted(map(tuple, cut)), sorted(map(tuple, wanted)))
+
+
+def test_a_box_behind_the_camera_is_not_drawn():
+    behind = {"behind": [CAR.corners - [0, 0, 30]]}
+    assert not [line for line in lines(draw_camera.photo_in_3d(PHOTO, CAMERA, behind)) if len(line)]
+
+
+def test_groups_of_boxes_have_a_key_and_lie_where_the_camera_says():
+    groups = {"labelled": [CAR.corners], "placed": [CAR.corners - [9, 0, 0], CUBE]}
+    figure = draw_camera.photo_in_3d(PHOTO, CAMERA, groups, title="Two ways")
+    assert figure.alt_text == (
+        "Two ways. Road photo of 81 rows and 101 columns with the edges of 3D boxes, labelled: 1 box; placed: 2 boxes."
+    )
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["labelled", "placed"]
+    assert (axes.get_xlim(), axes.get_ylim()) == ((-0.5, 100.5), (80.5, -0.5))  # the photo, wherever boxes reach
+    drawn = [line for line in axes.get_lines() if len(line.get_xdata())]
+    pixels = CAMERA.project(CAR.corners)[0]
+    found = {tuple(sorted(map(tuple, line.get_xydata().round(6)))) for line in drawn[:12]}
+    assert found == {tuple(sorted(tuple(pixels[k].round(6)) for k in edge)) for edge in world.EDGES}
+    assert len(drawn) == 36
+    assert drawn[0].get_color() != drawn[12].get_color()
+    assert drawn[0].get_linestyle() != drawn[12].get_linestyle()
+    key = axes.get_legend().get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    assert figure.bbox.y0 <= key.y0 < key.y1 <= axes.bbox.y0 + 1  # below the photo, and not over the figure's rim
+
+
+def test_photos_side_by_side_hold_the_boxes_of_their_title():
+    panels = {"0 rounds": {"placed": [CUBE]}, "4 rounds": {"placed": [CAR.corners]}}
+    figure = draw_camera.photos_in_3d(PHOTO, CAMERA, panels)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == list(panels)
+    for axes, corners in zip(figure.axes, (CUBE, CAR.corners), strict=True):
+        drawn = [line.get_xydata() for line in axes.get_lines() if len(line.get_xdata())]
+        pixels = CAMERA.project(corners)[0]
+        ends = [[pixels[a], pixels[b]] for a, b in world.EDGES]
+        assert np.allclose(
+            sorted(map(sorted, np.round(drawn, 6).tolist())), sorted(map(sorted, np.round(ends, 6).tolist()))
+        )
+    left, right = (axes.get_window_extent() for axes in figure.axes)
+    assert left.x1 < right.x0
+    assert np.isclose(left.width / left.height, 101 / 81, rtol=0.02)
+    assert "0 rounds: the edges of 3D boxes, placed: 1 box. 4 rounds: the edges" in figure.alt_text
+    assert draw._encoded(figure)[0] == "image/jpeg"
+
+
+def test_photos_in_3d_refuse_what_is_no_box_or_too_much():
+    for draw_boxes in (draw_camera.photo_in_3d, lambda *given: draw_camera.photos_in_3d(*given[:2], {"one": given[2]})):
+        with pytest.raises(ValueError, match=r"must be \(8, 3\), got \(4, 3\)"):
+            draw_boxes(PHOTO, CAMERA, {"labelled": [CUBE[:4]]})
+        with pytest.raises(ValueError, match="at most 4 groups"):
+            draw_boxes(PHOTO, CAMERA, dict.fromkeys("abcde", [CUBE]))
+        with pytest.raises(ValueError, match="image must be"):
+            draw_boxes(PHOTO[..., 0], CAMERA, {})
+    with pytest.raises(ValueError, match="one or more titles"):
+        draw_camera.photos_in_3d(PHOTO, CAMERA, {})
 
 
 @pytest.mark.parametrize("size", [(375, 1242), (370, 1224), (374, 1238), (376, 1241)])

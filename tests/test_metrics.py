@@ -403,3 +403,20 @@ def test_precision_of_nothing():
     assert metrics.detection_errors([], [], ["Car"], [0.5]) == expected
     with pytest.raises(ValueError, match="pass one per image"):
         metrics.detection_errors([nothing], [], ["Car"], [0.5])
+
+
+def test_the_ratio_of_two_means_is_drawn_in_pairs():
+    generator = np.random.default_rng(21)
+    hard = generator.exponential(size=400)  # what makes an object hard for both
+    ratio, low, high = metrics.ratio_interval(1.2 * hard, hard)
+    assert np.allclose([ratio, low, high], 1.2)
+    noisy = 1.2 * hard + 0.1 * generator.normal(size=400)
+    ratio, low, high = metrics.ratio_interval(noisy, hard)
+    assert ratio == pytest.approx(noisy.mean() / hard.mean())
+    assert low < ratio < high
+    # The delta method: the spread of mean(noisy - ratio * hard) / mean(hard).
+    spread = (noisy - ratio * hard).std() / 20 / hard.mean()
+    assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.1)
+    for values, others, message in (([1.0, 2.0], [1.0], "agree"), ([], [], "non-empty"), ([np.nan], [1.0], "finite")):
+        with pytest.raises(ValueError, match=message):
+            metrics.ratio_interval(values, others)

@@ -1,6 +1,7 @@
 """Places in metres, 3D boxes, uncertainty and fusion, each beside something independent."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -246,6 +247,17 @@ def test_bias_and_spread_of_normal_errors_with_and_without_wild_ones():
         world.bias_and_spread([1.0, np.nan])
 
 
+def test_each_kind_has_its_own_bias_and_spread():
+    generator = np.random.default_rng(18)
+    errors, kinds = generator.normal(size=300), generator.permutation(np.repeat([0, 1, 2], 100))
+    errors[:30] = np.nan
+    biases, spreads = world.bias_and_spread_by_kind(errors, kinds, 3)
+    for kind in range(3):
+        assert (biases[kind], spreads[kind]) == world.bias_and_spread(errors[kinds == kind])
+    with pytest.raises(ValueError, match="two measurements or more, got 0"):
+        world.bias_and_spread_by_kind(errors, kinds, 4)
+
+
 def test_covariance_is_long_along_the_ray():
     places = np.array([[-6.0, 1.0, 24.0], [0.0, 1.0, 10.0]])
     covariance = world.covariance_from_above(places, [2.0, 1.0], 1.0, 240.0)
@@ -340,6 +352,18 @@ def test_lidar_distance_says_nothing_of_too_few_points():
         world.lidar_distance(np.zeros((4, 2)), BOX, CAMERA)
 
 
+def test_lidar_distances_look_for_each_object_in_its_own_frame():
+    generator = np.random.default_rng(19)
+    frames = [
+        SimpleNamespace(points=np.concatenate([wall(z, 40, generator), wall(z + 6, 60, generator)]), camera=CAMERA)
+        for z in (12, 20, 30)
+    ]
+    which, between = [2, 0, 0, 1], np.array([[0, np.inf], [0, 15], [15, 40], [1, 2]])
+    found = world.lidar_distances(frames, which, [BOX] * 4, between)
+    assert np.allclose(found, [36, 12, 18, np.nan], atol=0.1, equal_nan=True)
+    assert world.lidar_distances(frames, [], np.zeros((0, 4)), np.zeros((0, 2))).shape == (0,)
+
+
 # Radar
 
 
@@ -410,6 +434,26 @@ def test_matching_agrees_with_trying_pairs_one_by_one():
                 match[i] = j
         found = world.match_echoes(echoes, expected, spreads)
         assert found.tolist() == [match.get(i, -1) for i in range(4)]
+
+
+def test_each_object_gets_an_echo_of_its_own_sweep():
+    expected, spreads = np.array([[20.0, 0.0], [20.0, 0.0], [50.0, 0.2]]), np.full((3, 2), [1.0, 0.02])
+    sweeps = [np.array([[50.5, 0.2], [20.2, 0.0]]), np.zeros((0, 2)), np.array([[21.0, 0.01]])]
+    found = world.match_sweeps(sweeps, [2, 1, 0], expected, spreads)
+    assert np.allclose(found, [[21.0, 0.01], [np.nan, np.nan], [50.5, 0.2]], equal_nan=True)
+    assert np.isnan(world.match_sweeps(sweeps, [2, 1, 0], expected, spreads, gate=0.1)).all()
+    assert world.match_sweeps(sweeps, [], np.zeros((0, 2)), np.zeros((0, 2))).shape == (0, 2)
+
+
+def test_what_reflects_is_the_near_side_of_every_label_but_dont_care():
+    car = random_object(np.random.default_rng(20))
+    region = RoadObject("DontCare", (0, 0, 9, 9))
+    found = world.reflections([region, car])
+    center = np.array(car.location)
+    assert found.shape == (1, 3)
+    assert np.allclose(found[0], world.surface_point(center, car.dimensions, car.yaw))
+    assert found[0, 2] < center[2]
+    assert world.reflections([region]).shape == world.reflections([]).shape == (0, 3)
 
 
 # Fusion
