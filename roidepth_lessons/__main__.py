@@ -86,6 +86,17 @@ def _parser():
     plan.add_argument("--photo-height", type=_whole_number, default=375, help=what)
     plan.add_argument("--photo-width", type=_whole_number, default=1242, help=what)
 
+    study = add("study", study_command, "make the experiment of lesson 09: ways to train two tasks, over several seeds")
+    study.add_argument("--out", help="the book, a .jsonl file; runs that are in it are not made again")
+    study.add_argument(
+        "--workers", type=_whole_number, default=2, help="processes, a thread each (default %(default)s)"
+    )
+    study.add_argument("--quick", action="store_true", help="tiny runs, to see that everything works")
+    what = study.add_mutually_exclusive_group()
+    what.add_argument("--table", action="store_true", help="only print the comparisons of what is in the book")
+    what.add_argument("--again", metavar="ARM", help="make an arm's main run with --seed again, and compare to the bit")
+    study.add_argument("--seed", type=_seed, default=1, help="for --again (default %(default)s)")
+
     for command in (evaluate, predict, benchmark):
         command.add_argument("--weights", default=str(WEIGHTS), help="default: the shipped ones")
     for command in (evaluate, predict, benchmark, plan):
@@ -281,6 +292,43 @@ def plan_command(options):
     print(f"{options.height}x{options.width} pixels, boxes of photos of {photo_size[0]}x{photo_size[1]}")
     print(benchmark.work_table(figures))
     _write_json(options.json, figures)
+
+
+def study_command(options):
+    """Makes what is missing, then prints the comparisons."""
+    from . import study_answers, study_book
+
+    path = options.out or str(study_book.RESULTS if not options.quick else DATA_FOLDER / "cache" / "study_quick.jsonl")
+    _check_outputs(path)
+    if options.again:
+        return _again(path, options.again, options.seed)
+    if not options.table:
+        _start_keras()
+        from . import study
+
+        command = "python -m roidepth_lessons study" + " --quick" * options.quick
+        settings = study_book.QUICK if options.quick else study_book.Settings()
+        study_book.run_study(path, settings, list(study.ARMS), options.workers, command)
+    _, lines = study_book.read_lines(path)
+    print(study_answers.table(lines, list(dict.fromkeys(line["arm"] for line in lines))))
+    return 0
+
+
+def _again(path, arm, seed):
+    """Repeats a run from scratch and says what came out differently."""
+    from . import study_book
+
+    settings, lines = study_book.read_lines(path)
+    stored = [line for line in lines if (line["stage"], line["arm"], line["seed"]) == ("main", arm, seed)]
+    if not stored:
+        known = sorted({line["arm"] for line in lines if line["stage"] == "main"})
+        raise ValueError(f"{path}: no main run of {arm!r} with seed {seed}; there are {known}")
+    job = study_book.Job(*study_book.key_of(stored[0]))
+    (again,) = study_book.run_jobs([job], settings, workers=1)
+    for name in ("weights", "validation", "test"):
+        same = again[name] == stored[0][name]
+        print(f"{name}: {'the same to the bit' if same else f'{stored[0][name]} before, {again[name]} now'}")
+    return int(any(again[name] != stored[0][name] for name in ("weights", "validation", "test")))
 
 
 def _start_keras():

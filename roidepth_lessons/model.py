@@ -47,12 +47,26 @@ def build_network(class_count=len(CLASSES), channels=(24, 48, 64, 96, 128), bloc
     )
 
 
-def compose(shared_encoder, detection_head, depth_head):
-    """The training network of any encoder with these strides and the two heads."""
+def compose(shared_encoder, detection_head, depth_head, **more_heads):
+    """The training network of any encoder with these strides, the two heads, and any other ones.
+
+    Args:
+        shared_encoder: A model like that of `encoder.build_encoder`, called ``encoder``.
+        detection_head, depth_head: Models like those of `detection` and `depth`, with their names.
+        more_heads: Heads of tasks of one's own, by the name of their output: each a model or a layer from the features
+            (batch, height / 4, width / 4, channels) to one array.
+
+    Raises:
+        ValueError: if one of `more_heads` has the name of an output of the two heads.
+    """
     inputs = _network_inputs()
     features = shared_encoder([inputs["image"], inputs["camera"]])
     padded = layers.ZeroPadding2D(depth.HALO, name="pad_once")(features)
     outputs = dict(detection_head(features), depth=depth_head(padded))
+    taken = sorted(set(outputs) & set(more_heads))
+    if taken:
+        raise ValueError(f"heads: {taken} are outputs of detection or depth already; take another name")
+    outputs |= {name: head(features) for name, head in more_heads.items()}
     return keras.Model(inputs, outputs, name="roi_depth")
 
 
@@ -240,11 +254,7 @@ class RoiDepth:
         )
         features = outputs.pop("features")
         found = {name: np.asarray(values[0]) for name, values in outputs.items()}
-        limits = np.array([[-0.5, -0.5, photo.shape[1] - 0.5, photo.shape[0] - 0.5]])
-        found["boxes"] = np.clip(found["boxes"], limits[:, [0, 1, 0, 1]], limits[:, [2, 3, 2, 3]])
-        has_area = (found["boxes"][:, 2:] - found["boxes"][:, :2] >= 1).all(axis=1)
-        keep = has_area & (found["scores"] >= WEAKEST)
-        return {name: values[keep] for name, values in found.items()}, np.asarray(features)
+        return within_photo(found, *photo.shape[:2]), np.asarray(features)
 
     def plan(self, boxes, padded_size, mode="auto"):
         """The windows to decode for these boxes (pixels of the network's image)."""
@@ -259,6 +269,19 @@ class RoiDepth:
             np.asarray(self.depth_head.predict_on_batch(roi.gather_window(features, window, depth.HALO)))[0]
             for window in plan.windows
         ]
+
+
+def within_photo(found, height, width):
+    """Of one photo's peaks, those that are candidates: score at least `WEAKEST`, the box cut to the photo, not empty.
+
+    Args:
+        found: What `detection.decode` gives, of one photo, as arrays.
+        height, width: Of the photo, in pixels.
+    """
+    limits = np.array([[-0.5, -0.5, width - 0.5, height - 0.5]])
+    boxes = np.clip(found["boxes"], limits[:, [0, 1, 0, 1]], limits[:, [2, 3, 2, 3]])
+    keep = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1) & (found["scores"] >= WEAKEST)
+    return {name: values[keep] for name, values in dict(found, boxes=boxes).items()}
 
 
 def default_camera(image):

@@ -12,9 +12,9 @@ from roidepth_lessons import DATA_FOLDER
 PACKAGE = DATA_FOLDER.parent / "roidepth_lessons"
 GROUND = (
     "camera", "encoder", "detection", "depth", "roi", "metrics", "draw", "multitask", "weighing", "toys",
-    "world", "checks", "session",
+    "world", "checks", "session", "comparison",
 )  # fmt: skip
-WITHOUT_KERAS = ("camera", "metrics", "draw", "world", "checks", "session")
+WITHOUT_KERAS = ("camera", "metrics", "draw", "world", "checks", "session", "comparison")
 FIRST_FLOOR = ("frames", "model", *(path.stem for path in sorted(PACKAGE.glob("draw_*.py"))))
 
 ALONE = """
