@@ -1,4 +1,4 @@
-"""Diagrams of depth: how depths are spread, and the sizes of an encoder-decoder.
+"""Diagrams of depth: how depths are spread, maps on one scale, and the sizes of an encoder-decoder.
 
 As in `draw`, every figure has its ``alt_text``; `draw.show` displays it.
 
@@ -8,8 +8,10 @@ As in `draw`, every figure has its ``alt_text``; `draw.show` displays it.
 
 import re
 
+import matplotlib
 import numpy as np
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.colors import LogNorm
+from matplotlib.patches import FancyBboxPatch, Patch
 
 from . import draw
 
@@ -56,6 +58,69 @@ def depth_distribution(metres, bins=40):
         f"{draw._metres(half)}, a tenth beyond {draw._metres(tenth)}."
     )
     return figure
+
+
+def same_scale(panels, title, outlined=(), columns=2, width=10.0):
+    """Photos and depth maps side by side, all maps in the colours of one bar, which stands once below them.
+
+    Args:
+        panels: Tuples of title, picture and objects: a photo (height, width, 3) uint8 or metres (height, width), 0 or
+            NaN where there is no label; labels with ``name`` and ``box`` in pixels of that picture.
+        title: What to look for, above all panels.
+        outlined: Names of the objects that get an outline.
+        columns: Panels in a row.
+        width: Of the figure in inches.
+
+    Returns:
+        Figure.
+
+    Raises:
+        ValueError: if no panel has a known depth.
+    """
+    panels = [(name, np.asarray(picture), objects) for name, picture, objects in panels]
+    known = [picture[np.isfinite(picture) & (picture > 0)] for _, picture, _ in panels if picture.ndim == 2]
+    if not known or not np.concatenate(known).size:
+        raise ValueError("panels: no depth is known, so there is no scale")
+    low, high = np.concatenate(known).min(), np.concatenate(known).max()
+    scale = LogNorm(low, max(high, 1.05 * low))
+    colors = matplotlib.colormaps[draw.DEPTH_COLORS].with_extremes(bad=draw.UNKNOWN)
+    gap, above, below, heading = 0.12, 0.32, 0.62, 0.34
+    side = (width - gap * (columns + 1)) / columns
+    tall, rows = max(side * picture.shape[0] / picture.shape[1] for _, picture, _ in panels), -(-len(panels) // columns)
+    figure = draw._new_figure(width, heading + rows * (tall + above) + below)
+    figure.text(gap / width, 1 - 0.2 / figure.get_figheight(), title, fontsize=12, fontweight="bold", va="center")
+    for number, (name, picture, objects) in enumerate(panels):
+        row, column = divmod(number, columns)
+        bottom = below + (rows - 1 - row) * (tall + above)
+        axes = draw._add_axes(figure, gap + column * (side + gap), bottom, side, tall)
+        axes.set_title(name, fontsize=11, pad=4, loc="left")
+        axes.set(xticks=[], yticks=[])
+        if picture.ndim == 3:
+            axes.imshow(picture, aspect="auto", interpolation="nearest")
+        else:
+            hidden = np.ma.masked_array(picture, ~(np.isfinite(picture) & (picture > 0)))
+            shown = axes.imshow(hidden, aspect="auto", interpolation="nearest", cmap=colors, norm=scale)
+        for each in (each for each in objects if each.name in outlined):
+            draw._outline(axes, each.box, "white", "-", casing=draw.EDGE)
+    ticks = {tick: f"{tick} m" for tick in (1, 2, 5, 10, 20, 50, 100, 200) if 0.99 * low <= tick <= high}
+    draw.color_bar(figure, shown, draw._add_axes(figure, gap + 0.5, 0.32, 0.45 * width, 0.14), ticks, "horizontal", 10)
+    for place, word, towards in ((gap + 0.44, "near", "right"), (gap + 0.56 + 0.45 * width, "far", "left")):
+        figure.text(place / width, 0.39 / figure.get_figheight(), word, fontsize=10, va="center", ha=towards)
+    key = [Patch(facecolor=draw.UNKNOWN, label="no label, as in the sky")]
+    if outlined:
+        key.append(Patch(facecolor="white", edgecolor=draw.EDGE, linewidth=2, label=" or ".join(outlined)))
+    figure.legend(handles=key, loc="lower right", ncols=len(key), fontsize=10, frameon=False, borderaxespad=0.4)
+    words = " ".join(f"{name}: {_range_in_words(picture)}." for name, picture, _ in panels)
+    boxed = f" Outlined: {', '.join(outlined)}." if outlined else ""
+    figure.alt_text = f"{draw._sentence(title)}{draw._count(len(panels), 'panel')}. {words}{boxed}"
+    return figure
+
+
+def _range_in_words(picture):
+    if picture.ndim == 3:
+        return "a photo"
+    known = picture[np.isfinite(picture) & (picture > 0)]
+    return f"from {draw._metres(known.min())} to {draw._metres(known.max())}" if known.size else "nothing known"
 
 
 def sizes_of(shared_encoder, depth_head, height, width):
@@ -112,35 +177,60 @@ def encoder_decoder(sizes):
     steps += [("depth head", stride, head[stride]) for stride in (4, 2, 1)]
     rows, columns, _ = head[1]
     steps[0] = ("photo", 1, (rows, columns, 3))
-    figure = draw._new_figure(10.0, 3.9)
-    axes = draw._add_axes(figure, 0, 0, 10.0, 3.9)
-    axes.set(xlim=(-1.35, len(steps) - 0.4), ylim=(5.6, -0.75))
+    figure = draw._new_figure(10.0, 4.9)
+    axes = draw._add_axes(figure, 0, 0, 10.0, 4.9)
+    axes.set(xlim=(-1.5, len(steps) - 0.45), ylim=(5.5, -1.3))
     axes.axis("off")
+    title = "Down the left, rows and columns halve at every stride; up the right, they double again"
+    axes.text(-1.4, -1.0, title, fontsize=12, fontweight="bold", va="center")
     for stride in (1, 2, 4, 8, 16, 32):
         level = np.log2(stride)
         axes.axhline(level, color="#E4E4E4", linewidth=1, zorder=0)
-        axes.text(-1.3, level, f"stride {stride}", fontsize=9.5, va="center", color="#444444")
+        axes.text(-1.4, level, f"stride {stride}", fontsize=10, va="center", color="#444444")
     for index, (part, stride, (rows, columns, channels)) in enumerate(steps):
         level = np.log2(stride)
-        color, line, _ = draw.LINES[(("photo", *PARTS).index(part) - 1) % len(draw.LINES)]
-        box = FancyBboxPatch((index - 0.4, level - 0.3), 0.8, 0.6, boxstyle="round,pad=0.02,rounding_size=0.08")
+        color, line, _ = _style_of(part)
+        box = FancyBboxPatch((index - 0.42, level - 0.3), 0.84, 0.6, boxstyle="round,pad=0.02,rounding_size=0.08")
         box.set(facecolor="white", edgecolor=color, linestyle=line, linewidth=2, zorder=3)
         axes.add_patch(box)
-        axes.text(index, level, f"{rows}x{columns}\n{channels} ch.", fontsize=8.5, ha="center", va="center", zorder=4)
+        axes.text(index, level, f"{rows}x{columns}\n{channels} ch.", fontsize=9.5, ha="center", va="center", zorder=4)
         if index:
             _step(axes, (index - 1, np.log2(steps[index - 1][1])), (index, level))
     for start, stride in enumerate((4, 8, 16), start=2):
         end = next(i for i, each in enumerate(steps) if each[:2] == ("neck", stride))
         draw._arrow(axes, [(start + 0.44, np.log2(stride)), (end - 0.44, np.log2(stride))])
-    for text, place, above in (("photo", 0, 0), ("encoder", 2.1, 1.45), ("neck", 9.35, 3.5), ("depth", 12, 0)):
-        axes.text(place, above - 0.45, text, fontsize=10.5, ha="center", va="center", fontweight="bold")
-    axes.text(10.95, 2.75, "depth\nhead", fontsize=10.5, ha="center", va="center", fontweight="bold")
+    axes.text(5.5, 1.78, "across: what the encoder saw at this stride", fontsize=10, ha="center", va="center")
+    padded_rows, padded_columns, _ = sizes["depth head"][0][2]
+    beside = (
+        ("photo", "photo", 0.6, 0),
+        ("encoder", "encoder: sees more and more of\nthe street, knows places worse", 1.7, 0.72),
+        ("neck", "neck: on the way up, adds\nwhat comes from the left", 9.6, 3.6),
+        ("depth head", f"depth head: pads once, to\n{padded_rows}x{padded_columns}, then eats the rim", 9.6, 4.6),
+        ("depth head", "depth", 11.35, 0),
+    )
+    for part, text, place, level in beside:
+        color, _, _ = _style_of(part)
+        axes.text(
+            place,
+            level,
+            text,
+            fontsize=10,
+            color=color,
+            fontweight="bold",
+            va="center",
+            ha="right" if text == "depth" else "left",
+        )
     words = "; ".join(f"{part} stride {stride}: {'x'.join(map(str, shape))}" for part, stride, shape in steps)
     figure.alt_text = (
         f"An encoder-decoder, rows x columns x channels. {words}. At strides 4, 8 and 16 an arrow leads straight from "
         "the encoder to the neck."
     )
     return figure
+
+
+def _style_of(part):
+    """Colour, line style and mark of a part of :func:`encoder_decoder`."""
+    return draw.LINES[(("photo", *PARTS).index(part) - 1) % len(draw.LINES)]
 
 
 def _step(axes, start, end):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import EXERCISES, Exercise
+from .checks import EXERCISES, Exercise, brief, to_numpy
 
 
 def _depth_cases():
@@ -41,28 +41,45 @@ def _unguarded(values, weights):
         return np.sum(weights * _where_known(values, weights)) / np.sum(weights)
 
 
+RIGHT_ERRORS = {"abs_rel": 1.0, "rmse": 30.0, "delta1": 0.0, "silog": 0.0}
+WRONG_ERRORS = {
+    "abs_rel": "AbsRel is |predicted - true| / true, as a share: an error as large as the truth is 1.",
+    "rmse": "RMSE is in metres: the error is 60 - 30.",
+    "delta1": "It is the share of pixels within a factor of 1.25; 2 is more than that.",
+    "silog": "SILog subtracts the mean of the log errors, and here every log error is log 2: nothing is left.",
+}
+"""What to say about each entry of exercise 05.1, whatever is wrong with it."""
+
+
+def _wrong_errors(answer):
+    """Every wrong entry by name, with what was given and what helps; None if all are right."""
+    if not isinstance(answer, dict) or set(answer) != set(RIGHT_ERRORS):
+        return f"my_answer must be a dictionary with the keys {', '.join(map(repr, RIGHT_ERRORS))}."
+    wrong = [name for name, right in RIGHT_ERRORS.items() if not _is_close(answer[name], right)]
+    return " ".join(f"{name!r}: {brief(answer[name])} is not it. {WRONG_ERRORS[name]}" for name in wrong) or None
+
+
+def _is_close(given, right):
+    is_number = np.ndim(given) == 0 and to_numpy(given).dtype.kind in "biuf"
+    return is_number and np.isclose(to_numpy(given), right, rtol=1e-5, atol=1e-5)
+
+
 EXERCISES["05.1"] = Exercise(
     asks="four numbers in the dictionary my_answer",
+    test=_wrong_errors,
     right=[
-        {"abs_rel": 1.0, "rmse": 30.0, "delta1": 0.0, "silog": 0.0},
+        RIGHT_ERRORS,
         {"abs_rel": 1, "rmse": np.sqrt(30.0**2), "delta1": 0, "silog": 100 * np.std(np.log([2.0, 2.0]))},
     ],
     mistakes={
-        "SILog subtracts the mean of the log errors, and here every log error is log 2: nothing is left.": {
-            "abs_rel": 1.0, "rmse": 30.0, "delta1": 0.0, "silog": 69.3147,
+        **{
+            f"not yet. {name!r}: {brief(given)} is not it. {WRONG_ERRORS[name]}": RIGHT_ERRORS | {name: given}
+            for name, given in (("abs_rel", 0.5), ("rmse", "30 m"), ("delta1", 1), ("silog", 69.31))
         },
-        "AbsRel is |predicted - true| / true: an error as large as the truth is 1.": {
-            "abs_rel": 2.0, "rmse": 30.0, "delta1": 0.0, "silog": 0.0,
-        },
-        "AbsRel divides by the true depth, not by the predicted one.": {
-            "abs_rel": 0.5, "rmse": 30.0, "delta1": 0.0, "silog": 0.0,
-        },
-        "RMSE is in metres: the error is 60 - 30.": {"abs_rel": 1.0, "rmse": 60.0, "delta1": 0.0, "silog": 0.0},
-        "delta1 is the share of pixels within a factor of 1.25; 2 is more than that.": {
-            "abs_rel": 1.0, "rmse": 30.0, "delta1": 1.0, "silog": 0.0,
-        },
+        f"'silog': 100 is not it. {WRONG_ERRORS['silog']}": RIGHT_ERRORS | {"abs_rel": 2.0, "silog": 100},
+        "my_answer must be a dictionary with the keys 'abs_rel', 'rmse', 'delta1', 'silog'.": {"rmse": 30.0},
     },
-)  # fmt: skip
+)
 
 EXERCISES["05.2"] = Exercise(
     asks="has_label(depth), an array of True and False in the shape of depth",
