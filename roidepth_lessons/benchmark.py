@@ -199,7 +199,7 @@ def work_table(figures):
         "limit": "limit: only the boxes' own cells",
     }
     columns = ("mean", "median", "quantile_95", "max")
-    lines = [f"{'work of the depth head':<34}{'mean':>9}{'median':>9}{'95 %':>9}{'most':>9}"]
+    lines = [f"{'work of the depth head, by frame':<34}{'mean':>9}{'median':>9}{'95 %':>9}{'most':>9}"]
     for way in WAYS:
         lines.append(f"{names[way]:<34}" + "".join(f"{figures['work'][way][name]:>9.1%}" for name in columns))
     for way, row in figures["windows"].items():

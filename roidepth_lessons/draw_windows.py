@@ -277,7 +277,7 @@ def amdahl(runs):
             f"a bar from {low:.0%} to {high:.0%}"
         )
     axes.plot(100 * work, 100 * work, color="#8A8A8A", linewidth=1.2)
-    axes.annotate("if a frame were the head alone", (62, 62), xytext=(34, 30), fontsize=9, color="#555555",
+    axes.annotate("if a frame were the head alone", (62, 62), xytext=(44, 36), fontsize=9, color="#555555",
                   arrowprops={"arrowstyle": "-", "color": "#8A8A8A"})  # fmt: skip
     highest = max([1.0, *(run["roi_over_full_range"][1] for run in runs.values())])
     axes.set(xlabel="work of the depth head, % of full decoding", ylabel="time of a frame, % of full decoding",
