@@ -18,7 +18,7 @@ import queue
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -185,7 +185,7 @@ def read_lines(path, settings=None):
 
     Args:
         path: The ``.jsonl`` file; one that isn't there has no lines.
-        settings: If given, the book must be of these.
+        settings: If given, the book must be of these; the number of seeds may have grown since.
 
     Returns:
         ``(settings, lines)``. A last line that was cut short is left out.
@@ -208,9 +208,9 @@ def read_lines(path, settings=None):
     if not isinstance(found, dict) or any(not set(KEY) <= set(line) for line in lines[1:]):
         raise ValueError(f"{path}: not a book of `study`: wanted its settings in line 1, and a run in every other")
     found = Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
-    if settings is not None and found != settings:
+    if settings is not None and replace(found, seeds=settings.seeds) != settings:
         raise ValueError(f"{path} is a book of other settings ({found}); name another file with --out")
-    return found, lines[1:]
+    return settings or found, lines[1:]
 
 
 def write_lines(path, settings, lines):

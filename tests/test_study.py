@@ -257,6 +257,8 @@ def test_a_book_that_was_cut_short_a_strange_one_and_one_of_other_settings(tmp_p
     study_book.write_lines(path, QUICK, [line_of(JOB), line_of(job(seed=2))])
     path.write_text(path.read_text()[:-20])
     assert [line["seed"] for line in study_book.read_lines(path)[1]] == [1]
+    more = dataclasses.replace(QUICK, seeds=9)
+    assert study_book.read_lines(path, more)[0] == more
     with pytest.raises(ValueError, match="other settings"):
         study_book.read_lines(path, Settings())
     path.write_text("not JSON\n{}\n")
