@@ -1,6 +1,6 @@
 """From frames to training batches: what the losses of both branches compare with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
@@ -28,6 +28,8 @@ class Example:
         ignored_boxes: (m, 4) DontCare regions, neighbouring classes, and objects of unknown distance.
         depth: (height, width) uint16 in `DEPTH_STEP`; 0 where it is not known.
         instances: (height, width) uint8, i + 1 where the i-th of `boxes` is seen; None where nobody knows.
+        maps: Labels of tasks of one's own, ``{output: array}``, handed to the loss of that output as they are. What has
+            two axes or more, (height, width, ...), is mirrored with the image; numbers per image, (n,), are not.
     """
 
     image: np.ndarray
@@ -39,6 +41,7 @@ class Example:
     ignored_boxes: np.ndarray
     depth: np.ndarray
     instances: np.ndarray | None
+    maps: dict = field(default_factory=dict)
 
 
 def make_example(frame, height, width):
@@ -100,7 +103,11 @@ def _renumber(instances, rows):
 
 
 def encode(example):
-    """The four target maps of an `Example`; see the two branches' `encode_targets`."""
+    """The four target maps of an `Example`, see the two branches' `encode_targets`, and its own `maps`.
+
+    Raises:
+        ValueError: if one of `maps` has the name of one of the four.
+    """
     rows, columns = (size // detection.STRIDE for size in example.image.shape[:2])
     targets = detection.encode_targets(
         example.boxes,
@@ -113,7 +120,11 @@ def encode(example):
         order=example.distances,
     )
     metres = example.depth * np.float32(DEPTH_STEP)
-    return dict(targets, depth=depth.encode_targets(metres, example.instances, example.boxes))
+    targets["depth"] = depth.encode_targets(metres, example.instances, example.boxes)
+    taken = sorted(set(targets) & set(example.maps))
+    if taken:
+        raise ValueError(f"maps: {taken} are targets of detection or depth already; take another name")
+    return {**targets, **example.maps}
 
 
 def flip(example):
@@ -133,6 +144,7 @@ def flip(example):
         ignored_boxes=mirror(example.ignored_boxes),
         depth=example.depth[:, ::-1],
         instances=None if example.instances is None else example.instances[:, ::-1],
+        maps={name: each[:, ::-1] if np.ndim(each) > 1 else each for name, each in example.maps.items()},
     )
 
 

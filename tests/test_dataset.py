@@ -285,3 +285,51 @@ def test_about_half_of_the_examples_are_mirrored_with_their_targets(frame):
 def test_too_few_examples_for_a_batch(frame):
     with pytest.raises(ValueError, match="3 examples do not fill one batch of 4"):
         dataset.Batches(examples_of(frame, 3), 4)
+
+
+# Labels of tasks of one's own.
+
+
+def test_own_maps_reach_the_loss_and_are_mirrored_with_the_image(frame):
+    left = np.zeros((HEIGHT, WIDTH, 1), np.float32)
+    left[:, : WIDTH // 4] = 1
+    maps = {"road": left, "lanes": left[..., 0].astype(np.uint8), "speed": np.array([8.0, 13.0])}
+    example = dataclasses.replace(dataset.make_example(frame, HEIGHT, WIDTH), maps=maps)
+    targets = dataset.encode(example)
+    assert set(targets) == {"heatmap", "box", "object", "depth", "road", "lanes", "speed"}
+    assert all(targets[name] is maps[name] for name in maps)
+    mirrored = dataset.flip(example).maps
+    assert (mirrored["road"] == 1).nonzero()[1].min() == WIDTH - WIDTH // 4
+    np.testing.assert_array_equal(mirrored["lanes"], maps["lanes"][:, ::-1])
+    np.testing.assert_array_equal(mirrored["speed"], maps["speed"])  # numbers per image have no left and right
+    again = dataset.flip(dataset.flip(example)).maps
+    for name in maps:
+        np.testing.assert_array_equal(again[name], maps[name])
+
+
+def test_own_maps_in_batches_go_with_their_images(frame):
+    """About half of the images are mirrored, and each mask with its own image."""
+    example = dataset.make_example(frame, HEIGHT, WIDTH)
+    image = np.zeros_like(example.image)
+    image[:, : WIDTH // 4] = 200
+    example = dataclasses.replace(example, image=image, maps={"road": (image[..., :1] > 0).astype(np.float32)})
+    inputs, targets = dataset.Batches([example] * 20, 20)[0]
+    assert targets["road"].shape == (20, HEIGHT, WIDTH, 1)
+    bright_left = inputs["image"][:, 0, 0].mean(axis=-1) > inputs["image"][:, 0, -1].mean(axis=-1)
+    np.testing.assert_array_equal(targets["road"][:, 0, 0, 0], bright_left)
+    np.testing.assert_array_equal(targets["road"][:, 0, -1, 0], ~bright_left)
+    assert 3 < bright_left.sum() < 17
+
+
+def test_examples_have_no_maps_unless_they_are_given(frame):
+    first, second = (dataset.make_example(frame, HEIGHT, WIDTH) for _ in range(2))
+    assert first.maps == {}
+    assert first.maps is not second.maps
+    assert set(dataset.encode(first)) == {"heatmap", "box", "object", "depth"}
+
+
+@pytest.mark.parametrize("name", ["heatmap", "box", "object", "depth"])
+def test_an_own_map_must_not_take_the_name_of_another_target(frame, name):
+    example = dataset.make_example(frame, HEIGHT, WIDTH)
+    with pytest.raises(ValueError, match=rf"maps: \['{name}'\] are targets"):
+        dataset.encode(dataclasses.replace(example, maps={name: np.zeros((HEIGHT, WIDTH, 1))}))

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tiny
 
-from roidepth_lessons import DATA_FOLDER, depth, model, streets
+from roidepth_lessons import DATA_FOLDER, depth, model, multitask, streets
 from roidepth_lessons.camera import Camera
 
 SHIPPED = DATA_FOLDER / "weights" / "streets.keras"
@@ -161,3 +162,67 @@ def test_shipped_network_is_what_build_network_builds(shipped):
     assert [tuple(w.shape) for w in fresh.weights] == [tuple(w.shape) for w in shipped.network.weights]
     assert SHIPPED.stat().st_size <= 10 * 2**20
     assert depth.HeadWork(fresh.get_layer("depth_head")).layers == shipped.head_work.layers
+
+
+# Heads of one's own.
+
+
+def parts_with(network):
+    return [network.get_layer(name) for name in ("encoder", "detection_head", "depth_head")]
+
+
+def test_a_third_head_leaves_the_other_outputs_as_they_are():
+    parts = parts_with(tiny.toy_network())
+    road = keras.layers.Conv2DTranspose(1, 4, strides=4, name="road_head")
+    scalar = keras.Sequential([keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)], name="free_head")
+    two, four = model.compose(*parts), model.compose(*parts, road=road, free=scalar)
+    generator = np.random.default_rng(0)
+    inputs = {
+        "image": generator.uniform(0, 255, (2, 64, 96, 3)).astype("float32"),
+        "camera": np.float32([[60, 60, 48, 32]] * 2),
+    }
+    before, after = two(inputs, training=False), four(inputs, training=False)
+    assert set(after) == {*before, "road", "free"}
+    for name in before:
+        np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+    assert tuple(after["road"].shape) == (2, 64, 96, 1)
+    assert tuple(after["free"].shape) == (2, 2)
+    features = parts[0]([inputs["image"], inputs["camera"]])
+    np.testing.assert_allclose(after["road"], road(features), atol=1e-5)
+
+
+def test_a_network_with_a_third_head_is_trained_saved_and_predicts(tmp_path):
+    """Training by task, a file in Keras's safe mode, and `RoiDepth`, which looks at no head but its own two."""
+    parts = parts_with(tiny.toy_network())
+    network = model.compose(*parts, road=keras.layers.Conv2DTranspose(1, 4, strides=4, name="road_head"))
+    training = multitask.TaskTraining(
+        network,
+        {"road": ["road"]},
+        {"road": keras.losses.BinaryCrossentropy(from_logits=True)},
+        keras.optimizers.SGD(0.1),
+    )
+    street = streets.draw_street([7, 3], 64, 96)
+    inputs = {"image": street.image[None].astype("float32"), "camera": street.camera.vector[None]}
+    before = multitask.snapshot(network.variables)
+    logs = training.step(inputs, {"road": street.road[None, ..., None].astype("float32")})
+    assert np.isfinite(logs["loss"])
+    moved = multitask.changed(network.variables, before)
+    assert any("road_head" in path for path in moved)
+    assert not any("detection_head" in path or "depth_head" in path for path in moved)
+    network.save(tmp_path / "three.keras")
+    loaded = model.RoiDepth.load(tmp_path / "three.keras")
+    np.testing.assert_allclose(
+        loaded.network(inputs, training=False)["road"], network(inputs, training=False)["road"], atol=1e-5
+    )
+    two = model.RoiDepth(model.compose(*parts))
+    for mode in ("roi", "full"):
+        with_road, without = (each.predict(street.image, street.camera, mode, threshold=0.02) for each in (loaded, two))
+        assert len(with_road.objects) == len(without.objects)
+        np.testing.assert_allclose(with_road.depth, without.depth, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["heatmap", "depth"])
+def test_an_own_head_must_not_take_the_name_of_another_output(name):
+    parts = parts_with(tiny.toy_network())
+    with pytest.raises(ValueError, match=rf"heads: \['{name}'\] are outputs"):
+        model.compose(*parts, **{name: keras.layers.Conv2D(1, 1)})
