@@ -2,43 +2,62 @@
 
 import numpy as np
 
-from .checks import EXERCISES, Exercise
+from .checks import EXERCISES, Exercise, brief
+
+_WHAT_MOVES = {
+    "weights of the encoder": "moves",
+    "statistics of the encoder": "moves",
+    "weights of the detection head": "stays",
+    "statistics of the detection head": "stays",
+    "weights of the depth head": "moves",
+}
+_WHY = {
+    "weights of the encoder": "The encoder is shared: depth looks through it, so its weights get a gradient.",
+    "statistics of the encoder": "Statistics need no gradient: a batch of depth runs through the encoder, too.",
+    "weights of the detection head": (
+        "Only the tasks that are named are trained; what Adam remembers of the other head is not touched either."
+    ),
+    "statistics of the detection head": "This head is left out of the step: no batch runs through it.",
+    "weights of the depth head": "The depth head is what is trained here.",
+}
 
 
-def _moves(*names):
-    parts = (
-        "weights of the encoder", "statistics of the encoder", "weights of the detection head",
-        "statistics of the detection head", "weights of the depth head",
-    )  # fmt: skip
-    return {part: "moves" if part in names else "stays" for part in parts}
+def _wrong_moves(answer):
+    """A sentence for every line that is wrong, or None."""
+    if not isinstance(answer, dict) or set(answer) != set(_WHAT_MOVES):
+        return f"my_answer must be a dictionary with the keys {', '.join(map(repr, _WHAT_MOVES))}."
+    words = {part: word.strip().casefold() if isinstance(word, str) else word for part, word in answer.items()}
+    odd = next((part for part, word in words.items() if word not in ("moves", "stays")), None)
+    if odd:
+        return f'Write "moves" or "stays"; {odd!r} is {brief(answer[odd])}.'
+    if set(words.values()) == {"moves"}:
+        return "That would be a joint step. This one names depth alone."
+    return " ".join(f"{part!r}: {_WHY[part]}" for part, word in words.items() if word != _WHAT_MOVES[part]) or None
 
 
-_ENCODER = "weights of the encoder", "statistics of the encoder"
+def _but(**changes):
+    """The right answer with some words changed."""
+    return _WHAT_MOVES | {part.replace("_", " "): word for part, word in changes.items()}
+
 
 EXERCISES["06.1"] = Exercise(
     asks='"moves" or "stays" for each of the five, in the dictionary my_answer',
-    right=[
-        _moves(*_ENCODER, "weights of the depth head"),
-        {name: word.upper() for name, word in _moves(*_ENCODER, "weights of the depth head").items()},
-    ],
+    right=[_WHAT_MOVES, {part: word.upper() for part, word in _WHAT_MOVES.items()}],
+    test=_wrong_moves,
     mistakes={
-        "The encoder is shared: depth looks through it, so its weights move.": _moves("weights of the depth head"),
-        "Statistics need no gradient: a batch of depth runs through the encoder, too.": _moves(
-            "weights of the encoder", "weights of the depth head"
+        **{
+            f"{part!r}: {why}": _WHAT_MOVES | {part: "stays" if _WHAT_MOVES[part] == "moves" else "moves"}
+            for part, why in _WHY.items()
+        },
+        f"'statistics of the encoder': {_WHY['statistics of the encoder']} 'weights of the detection head': Only": _but(
+            statistics_of_the_encoder="stays", weights_of_the_detection_head="moves"
         ),
-        "The detection head is left out of this step: no batch runs through it, so its statistics stay.": _moves(
-            *_ENCODER, "statistics of the detection head", "weights of the depth head"
+        "That would be a joint step.": dict.fromkeys(_WHAT_MOVES, "moves"),
+        'Write "moves" or "stays"; \'weights of the encoder\' is True.': _but(weights_of_the_encoder=True),
+        "Write \"moves\" or \"stays\"; 'weights of the depth head' is 'it moves'.": _but(
+            weights_of_the_depth_head="it moves"
         ),
-        "Only the tasks that are named are trained. The memory of a head that is left out is not touched either.": (
-            _moves(*_ENCODER, "weights of the detection head", "weights of the depth head")
-        ),
-        "That would be a joint step. This one names depth alone.": _moves(
-            *_ENCODER,
-            "weights of the detection head",
-            "statistics of the detection head",
-            "weights of the depth head",
-        ),
-        "The depth head is what is trained here.": _moves(*_ENCODER),
+        "my_answer must be a dictionary with the keys 'weights of the encoder'": {"encoder": "moves"},
     },
 )
 
@@ -78,9 +97,18 @@ EXERCISES["06.2"] = Exercise(
         "That calls every photo labelled for boxes, also those at which nobody looked (None).": _masks(
             lambda boxes: True, _is_there
         ),
+        "That asks whether the list is empty: a list with boxes in it is a label, too.": _masks(
+            lambda boxes: boxes == [], _is_there
+        ),
         "The boxes are right. Depth is labelled where its map is not None.": _masks(_is_there, lambda depth: True),
         "The other way round: True where there IS a label.": _masks(
             lambda boxes: boxes is None, lambda depth: depth is None
+        ),
+        "One label is not the other: where only one of them is there, only that task has it.": lambda photos: (
+            dict.fromkeys(
+                ("detection", "depth"),
+                np.array([_is_there(photo["boxes"]) or _is_there(photo["depth"]) for photo in photos]),
+            )
         ),
         "Each task by itself: a photo with one label only trains that task.": lambda photos: dict.fromkeys(
             ("detection", "depth"),
@@ -90,34 +118,65 @@ EXERCISES["06.2"] = Exercise(
 )
 
 
-def _next(slope, clip=True):
+def _next(slope, clip=True, sign=-1):
     """A step against some slope, with or without the bounds."""
 
     def step(s, loss, rate):
-        moved = s - rate * slope(s, loss)
+        moved = s + sign * rate * slope(s, loss)
         return np.clip(moved, -5, 5) if clip else moved
 
     return step
 
 
+def _slope(s, loss):
+    return 1 - np.exp(-s) * loss
+
+
+def _where_it_ends(s, loss, rate):
+    with np.errstate(invalid="ignore"):
+        return np.log(loss)
+
+
+_WRONG_STEPS = {
+    "That climbs: go against the slope.": lambda clip: _next(_slope, clip, sign=1),
+    "The sum has a second term, s, whose derivative is 1.": lambda clip: _next(
+        lambda s, loss: -np.exp(-s) * loss, clip
+    ),
+    "The derivative of exp(-s) with respect to s is -exp(-s): the sign comes from the inside.": lambda clip: _next(
+        lambda s, loss: 1 + np.exp(-s) * loss, clip
+    ),
+    "The loss counts exp(-s) times.": lambda clip: _next(lambda s, loss: 1 - loss, clip),
+    "The weight is exp(-s), with a minus.": lambda clip: _next(lambda s, loss: 1 - np.exp(s) * loss, clip),
+    "The derivative of the term s is 1, not s.": lambda clip: _next(lambda s, loss: s - np.exp(-s) * loss, clip),
+    "That goes against the sum itself: go against its derivative.": lambda clip: _next(
+        lambda s, loss: np.exp(-s) * loss + s, clip
+    ),
+    "The learning rate is missing.": lambda clip: lambda s, loss, rate: _next(_slope, clip)(s, loss, 1),
+    "That is the step alone: return s plus the step.": lambda clip: (
+        lambda s, loss, rate: (
+            _next(_slope, clip)(s, loss, rate) - s if not clip else np.clip(-rate * _slope(s, loss), -5, 5)
+        )
+    ),
+}
+
 EXERCISES["06.3"] = Exercise(
     asks="next_log_variance(s, loss, rate), which returns a number",
     cases=[(0.0, 20.0, 0.1), (1.5, 0.5, 0.2), (-1.0, 2.0, 0.05), (-4.9, -1.0, 0.5), (4.0, 900.0, 0.5)],
     right=[
-        _next(lambda s, loss: 1 - np.exp(-s) * loss),
+        _next(_slope),
         lambda s, loss, rate: max(-5.0, min(5.0, s + rate * (loss / np.exp(s) - 1))),
     ],
     mistakes={
-        "The slope is right; now keep s between -5 and 5.": _next(lambda s, loss: 1 - np.exp(-s) * loss, clip=False),
-        "That climbs: go against the slope.": _next(lambda s, loss: np.exp(-s) * loss - 1),
-        "The sum has a second term, s, whose derivative is 1.": _next(lambda s, loss: -np.exp(-s) * loss),
-        "The derivative of exp(-s) with respect to s is -exp(-s): the sign comes from the inside.": _next(
-            lambda s, loss: 1 + np.exp(-s) * loss
+        "The slope is right; now keep s between -5 and 5.": _next(_slope, clip=False),
+        "Keep the new s between -5 and 5, not the step.": lambda s, loss, rate: (
+            s + np.clip(-rate * _slope(s, loss), -5, 5)
         ),
-        "The derivative of the term s is 1, not s.": _next(lambda s, loss: s - np.exp(-s) * loss),
-        "That is the step alone: return s plus the step.": lambda s, loss, rate: np.clip(
-            -rate * (1 - np.exp(-s) * loss), -5, 5
+        "That is the new weight: return s itself.": lambda s, loss, rate: np.exp(-_next(_slope)(s, loss, rate)),
+        "That is the slope: go a step against it, of size rate times slope, from s.": lambda s, loss, rate: _slope(
+            s, loss
         ),
-        "The learning rate is missing.": lambda s, loss, rate: np.clip(s - (1 - np.exp(-s) * loss), -5, 5),
+        "That is where s ends after many steps: this is one step, of size rate times slope.": _where_it_ends,
+        **{sentence: wrong(True) for sentence, wrong in _WRONG_STEPS.items()},
+        **{f"{sentence} And keep s between -5 and 5.": wrong(False) for sentence, wrong in _WRONG_STEPS.items()},
     },
 )
