@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from . import CLASSES, dataset, depth, detection, encoder, metrics, model, multitask, streets, weighing
-from .study_book import BOTH, REGIMES
+from .study_book import BOTH, REGIMES, WATCHED
 from .train import LOSSES, TEST_SEED, VALIDATION_SEED
 
 TASKS = {"detection": ("heatmap", "box"), "depth": ("depth",)}
@@ -73,29 +73,34 @@ def run(job, settings):
     Returns:
         A dict that JSON can hold: ``images`` that passed the encoder in training, ``updates`` per task, ``parameters``,
         ``seconds_per_step``, ``weights`` (a hash of the trained ones), ``validation`` and, unless the job is one of
-        tuning, ``test``: what :func:`measure` returns; both None if the training diverged.
+        tuning, ``test``: what :func:`measure` returns; both None if the training diverged. The arms of
+        `study_book.WATCHED` also have a ``history`` of both, a list with a figure per epoch.
     """
     arm = ARMS[job.arm]
     keras.utils.set_random_seed(job.seed)
     training = new_training(arm, job, settings)
-    source = Source(settings, job, arm)
-    seconds = {}
+    source, network = Source(settings, job, arm), training.network
+    sets = ("validation",) if job.stage == "tuning" else ("validation", "test")
+    epoch = settings.streets // settings.batch_size
+    seconds, history = {}, {name: [] for name in sets}
     for step in range(job.steps):
         inputs, targets, tasks, presence = source.batch(step)
         began = time.perf_counter()
         training.step(inputs, targets, tasks=tasks, presence=presence)
         seconds.setdefault(tuple(tasks), []).append(time.perf_counter() - began)
-    network = training.network
-    result = {
+        if job.stage == "main" and job.arm in WATCHED and (step + 1) % epoch == 0:
+            for name, figures in history.items():
+                figures.append(measure(network, held_out(settings, name), arm.tasks))
+    finite = all(np.isfinite(values).all() for values in network.get_weights())
+    return {
         "images": job.steps * settings.batch_size,
         "updates": {name: sum(len(each) for tasks, each in seconds.items() if name in tasks) for name in arm.tasks},
         "parameters": used_parameters(network, arm.tasks),
         "seconds_per_step": round(float(np.mean([np.median(each) for each in seconds.values()])), 4),
         "weights": hash_of(network),
+        **{name: measure(network, held_out(settings, name), arm.tasks) if finite else None for name in sets},
+        **({"history": history} if history["validation"] else {}),
     }
-    finite = all(np.isfinite(values).all() for values in network.get_weights())
-    sets = ("validation",) if job.stage == "tuning" else ("validation", "test")
-    return result | {name: measure(network, held_out(settings, name), arm.tasks) if finite else None for name in sets}
 
 
 # Networks ------------------------------------------------------------------------------------------------------------
@@ -260,8 +265,8 @@ def measure(network, examples, tasks):
         tasks: Which of its tasks were trained: the others are not measured.
 
     Returns:
-        ``ap50``, mean over the classes that there are, and ``ap50_CLASS``, 0 to 1; ``abs_rel`` of the depth map over all
-        pixels with depth, and ``abs_rel_boxes`` over those inside labelled boxes. None for a task that was not trained.
+        ``ap50``, mean over the classes that there are, and ``ap50_CLASS``, 0 to 1; ``abs_rel`` of the depth map over
+        all pixels with depth, ``abs_rel_boxes`` over those inside labelled boxes. None for a task that was not trained.
     """
     found, depths = predict(network, examples)
     figures = dict.fromkeys(("ap50", *(f"ap50_{name}" for name in CLASSES), "abs_rel", "abs_rel_boxes"))

@@ -34,6 +34,8 @@ REGIMES = {BOTH: 1.0, HALVES: 0.5, NINE_TO_ONE: 0.9}
 
 JOINT, DETECTION, DEPTH = "joint, weight 1", "detection alone", "depth alone"
 BY_TURNS = ("by turns, one Adam", "by turns, an Adam per task")
+WATCHED = (DETECTION, JOINT)
+"""Arms whose main runs are measured after every epoch: to see what a choice of the best epoch does."""
 PARTLY = (DETECTION, DEPTH, JOINT, *BY_TURNS)
 """Arms that can train where no street has both labels."""
 EQUAL_TIME = (DETECTION, DEPTH, "joint, learnt weights", "joint, gradient surgery", *BY_TURNS)

@@ -150,6 +150,17 @@ def test_a_run_can_be_repeated_to_the_bit_and_says_what_it_did():
     assert other["weights"] != again[0]["weights"]
 
 
+def test_to_be_watched_after_every_epoch_changes_nothing(monkeypatch):
+    watched = study.run(job(steps=4), QUICK)
+    assert [len(each) for each in watched["history"].values()] == [2, 2]
+    for name, history in watched["history"].items():
+        assert history[-1] == watched[name] != history[0]
+    monkeypatch.setattr(study, "WATCHED", ())
+    unwatched = study.run(job(steps=4), QUICK)
+    assert "history" not in unwatched
+    assert unwatched["weights"] == watched["weights"]
+
+
 def test_tuning_never_looks_at_the_test_streets_and_one_task_is_not_measured_on_the_other():
     result = study.run(job(stage="tuning", arm="depth alone", seed=0), QUICK)
     assert "test" not in result
