@@ -78,7 +78,7 @@ def run(job, settings):
     """
     arm = ARMS[job.arm]
     keras.utils.set_random_seed(job.seed)
-    training = new_training(arm, job, settings)
+    training = prepare_training(arm, job, settings)
     source, network = Source(settings, job, arm), training.network
     sets = ("validation",) if job.stage == "tuning" else ("validation", "test")
     epoch = settings.streets // settings.batch_size
@@ -125,7 +125,7 @@ def two_maps(feature_channels, channels):
     return keras.Model(head.input, outputs, name="detection_head")
 
 
-def new_training(arm, job, settings):
+def prepare_training(arm, job, settings):
     """The `multitask.TaskTraining` of an arm: Adam, a short warm-up, and a cosine that ends with the job."""
     optimizers = len(arm.tasks) if arm.by_turns and not arm.one_optimizer else 1
     steps = job.steps // optimizers

@@ -116,7 +116,7 @@ def test_all_arms_start_from_the_same_weights_and_the_wider_head_has_the_other_h
         "detection alone, wider head",
     ):
         study.keras.utils.set_random_seed(5)
-        trainings[name] = study.new_training(study.ARMS[name], job(seed=5), QUICK).network
+        trainings[name] = study.prepare_training(study.ARMS[name], job(seed=5), QUICK).network
     first, *others = (network.get_layer("encoder").get_weights() for network in trainings.values())
     for other in others:
         assert all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
@@ -130,7 +130,7 @@ def test_all_arms_start_from_the_same_weights_and_the_wider_head_has_the_other_h
     ("arm", "steps"), [("joint, weight 1", 40), ("by turns, one Adam", 40), ("by turns, an Adam per task", 20)]
 )
 def test_the_learning_rate_ends_with_the_job(arm, steps):
-    training = study.new_training(study.ARMS[arm], job(arm=arm, steps=40), QUICK)
+    training = study.prepare_training(study.ARMS[arm], job(arm=arm, steps=40), QUICK)
     schedule = training.optimizer.get_config()["learning_rate"]["config"]
     assert schedule["warmup_steps"] + schedule["decay_steps"] == steps
 
@@ -185,7 +185,7 @@ def test_perfect_outputs_measure_as_perfect(monkeypatch):
 
 
 def test_predict_agrees_with_the_losses_maps():
-    network = study.new_training(study.ARMS["joint, weight 1"], JOB, QUICK).network
+    network = study.prepare_training(study.ARMS["joint, weight 1"], JOB, QUICK).network
     examples = study.draw_examples(7, 6, 64, 96)
     found, depths = study.predict(network, examples, size=4)
     one = examples[5]
