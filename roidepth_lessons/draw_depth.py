@@ -181,7 +181,7 @@ def encoder_decoder(sizes):
     axes = draw._add_axes(figure, 0, 0, 10.0, 4.9)
     axes.set(xlim=(-1.5, len(steps) - 0.45), ylim=(5.5, -1.3))
     axes.axis("off")
-    title = "Down the left, rows and columns halve at every stride; up the right, they double again"
+    title = "Down the left, rows and columns halve at every stride; up the right, they double again, less the rim"
     axes.text(-1.4, -1.0, title, fontsize=12, fontweight="bold", va="center")
     for stride in (1, 2, 4, 8, 16, 32):
         level = np.log2(stride)

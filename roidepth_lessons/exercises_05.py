@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import EXERCISES, Exercise, brief, to_numpy
+from .checks import EXERCISES, NOT_TRIED, RIGHT, Exercise, brief, to_numpy
 
 
 def _depth_cases():
@@ -19,6 +19,7 @@ def _mean_cases():
         (np.array([[1.0, np.nan], [-np.inf, 8.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])),
         (np.array([[np.nan, 2.0]]), np.array([[0.0, 0.0]])),
         (np.array([[2.0, 5.0]]), np.array([[0.1, 0.2]])),  # they sum to less than 1
+        (np.array([[np.nan, 2.0]]), np.array([[1.0, 1.0]])),  # a NaN that counts
     ]
 
 
@@ -34,6 +35,11 @@ def _loop_mean(values, weights):
 def _late(values, weights):
     with np.errstate(all="ignore"):
         return np.sum(values * weights) / np.maximum(np.sum(weights), 1e-6)
+
+
+def _hidden(values, weights):
+    with np.errstate(all="ignore"):
+        return np.nansum(values * weights) / np.maximum(np.sum(weights), 1e-6)
 
 
 def _unguarded(values, weights):
@@ -65,7 +71,7 @@ def _is_close(given, right):
 
 
 EXERCISES["05.1"] = Exercise(
-    asks="four numbers in the dictionary my_answer",
+    asks="a number in place of each of the four dots in my_answer",
     test=_wrong_errors,
     right=[
         RIGHT_ERRORS,
@@ -81,7 +87,7 @@ EXERCISES["05.1"] = Exercise(
     },
 )
 
-EXERCISES["05.2"] = Exercise(
+_MASK = Exercise(
     asks="has_label(depth), an array of True and False in the shape of depth",
     cases=_depth_cases(),
     right=[
@@ -102,6 +108,43 @@ EXERCISES["05.2"] = Exercise(
         ),
     },
 )
+"""Exercise 05.2 as far as comparing results goes; :func:`_wrong_mask` adds what they don't show."""
+
+_STOPPED = {
+    "truth value": (
+        "`and`, `not` and `0 < depth <= 80` ask for a single True or False: join two comparisons of arrays with &, "
+        "each in parentheses."
+    ),
+    "bitwise_and": "& binds tighter than > and <=: put each comparison in parentheses.",
+}
+"""What to say about an error of NumPy, by words of its message."""
+
+
+def _wrong_mask(answer):
+    verdict = _MASK.judge(answer)
+    if verdict.startswith(NOT_TRIED):
+        raise NotImplementedError
+    if verdict != RIGHT:
+        hint = next((f". {hint}" for words, hint in _STOPPED.items() if words in verdict), "")
+        return verdict.removeprefix("not yet. ") + hint
+    kind = to_numpy(answer(*_depth_cases()[0])).dtype
+    return None if kind.kind == "b" else f"The pixels are right, but as numbers ({kind}): leave them True and False."
+
+
+EXERCISES["05.2"] = Exercise(
+    asks=_MASK.asks,
+    test=_wrong_mask,
+    right=_MASK.right,
+    stub=lambda depth: None,
+    mistakes={
+        **_MASK.mistakes,
+        _STOPPED["truth value"]: lambda depth: 0 < depth <= 80,
+        _STOPPED["bitwise_and"]: lambda depth: depth > 0 & depth <= 80,
+        "The pixels are right, but as numbers (float64): leave them True and False.": (
+            lambda depth: ((depth > 0) & (depth <= 80)).astype(float)
+        ),
+    },
+)
 
 EXERCISES["05.3"] = Exercise(
     asks="masked_mean(values, weights), one number",
@@ -118,6 +161,10 @@ EXERCISES["05.3"] = Exercise(
         ),
         "That divides by the number of all pixels: divide by the sum of the weights.": (
             lambda values, weights: np.mean(weights * _where_known(values, weights))
+        ),
+        "A NaN that has a weight is a fault, and must show: replace only what has no weight.": _hidden,
+        "That divides by the number of labels: divide by the sum of their weights.": (
+            lambda values, weights: np.sum(weights * _where_known(values, weights)) / np.maximum(np.sum(weights > 0), 1)
         ),
         "A weight is more than True or False: the value with weight 3 counts three times.": (
             lambda values, weights: np.sum(_where_known(values, weights)) / np.maximum(np.sum(weights > 0), 1)
