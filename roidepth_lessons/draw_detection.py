@@ -59,14 +59,15 @@ def cells(grids, boxes=(), decimals=2):
     return figure
 
 
-def maps(maps, size, objects=(), width=6.4):
-    """Maps of one view, one below the other, as large as the photos of :func:`photos`; dark is high, each in its range.
+def maps(maps, size, objects=(), width=6.4, span=(None, None)):
+    """Maps of one view, one below the other, as large as the photos of :func:`photos`; dark is high.
 
     Args:
         maps: Dict of title to (rows, columns) numbers.
         size: Height and width in pixels of the photo that the cells divide.
         objects: Things with ``name`` and ``box``, to outline in every map.
         width: Of the figure in inches.
+        span: The numbers that are lightest and darkest. Default: in each map its lowest and its highest.
 
     Returns:
         Figure.
@@ -83,7 +84,8 @@ def maps(maps, size, objects=(), width=6.4):
     for number, (title, values) in enumerate(maps.items(), start=1):
         axes = draw._add_axes(figure, 0, (len(maps) - number) * high, width, high - 0.32)
         edges = (-0.5, across - 0.5, height - 0.5, -0.5)
-        axes.imshow(values, cmap=HEAT_COLORS, aspect="auto", interpolation="nearest", extent=edges)
+        look = {"cmap": HEAT_COLORS, "vmin": span[0], "vmax": span[1], "interpolation": "nearest"}
+        axes.imshow(values, aspect="auto", extent=edges, **look)
         for each in objects:
             draw._outline(axes, each.box, *draw.LINES[0][:2], casing="white")
         axes.set(xticks=[], yticks=[])
@@ -121,7 +123,7 @@ def telling_channel(features, mask):
         mask: (height, width) bool, a multiple of rows and columns; a cell counts if any of its pixels does.
 
     Returns:
-        (rows, columns).
+        (rows, columns), its mean in the cells that count, and its mean in the others.
 
     Raises:
         ValueError: if the mask's size does not suit, or if it is the same in all cells.
@@ -129,8 +131,9 @@ def telling_channel(features, mask):
     seen = cell_shares(mask, *features.shape[:2]) > 0
     if seen.all() or not seen.any():
         raise ValueError("mask must be True in some cells and False in others")
-    stands_out = features[seen].mean(axis=0) - features[~seen].mean(axis=0)
-    return features[..., np.argmax(stands_out / (features.std(axis=(0, 1)) + 1e-6))]
+    inside, outside = features[seen].mean(axis=0), features[~seen].mean(axis=0)
+    best = np.argmax((inside - outside) / (features.std(axis=(0, 1)) + 1e-6))
+    return features[..., best], inside[best], outside[best]
 
 
 def objects(found, class_names, lowest=0.0):
@@ -173,7 +176,8 @@ def photos(panels, width=6.4):
 
     Args:
         panels: Tuples of title, image (height, width, 3) uint8, and objects with ``name`` and ``box``; a ``score`` is
-            written where there is no distance.
+            written where there is no distance. Labels find their places from the top downwards, because they stand
+            above their boxes: of boxes that overlap, the upper one keeps its corner.
         width: Of the figure in inches.
 
     Returns:
@@ -188,7 +192,7 @@ def photos(panels, width=6.4):
     for number, (title, image, objects) in enumerate(panels):
         bottom = sum(heights[number + 1 :])
         axes = draw._add_axes(figure, 0, bottom, width, heights[number] - 0.32)
-        draw._draw_photo(axes, image, objects)
+        draw._draw_photo(axes, image, sorted(objects, key=lambda each: each.box[1]))
         axes.set_title(title, fontsize=10.5, loc="left", x=0.005, pad=4)
     words = (f"{title}: road photo with {draw._objects_in_words(each)}" for title, _, each in panels)
     figure.alt_text = " ".join(words)

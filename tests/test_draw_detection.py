@@ -57,6 +57,25 @@ def test_maps_stand_below_one_another_with_the_objects_outlined():
     )
 
 
+def test_maps_share_a_span_if_one_is_given():
+    values = {"high": np.array([[0.0, 1.0]]), "low": np.array([[0.0, 0.5]])}
+    own = [axes.get_images()[0].get_clim() for axes in draw_detection.maps(values, (4, 8)).axes]
+    shared = [axes.get_images()[0].get_clim() for axes in draw_detection.maps(values, (4, 8), span=(0, 1)).axes]
+    assert own == [(0, 1), (0, 0.5)]
+    assert shared == [(0, 1), (0, 1)]
+
+
+def test_of_boxes_that_overlap_the_upper_one_keeps_the_corner_for_its_label():
+    """Whatever the order."""
+    upper = RoadObject("Car", (14, 32, 55, 47), score=0.41)
+    lower = RoadObject("Car", (22, 33, 81, 62), score=0.5)
+    for objects in ([upper, lower], [lower, upper]):
+        (axes,) = draw_detection.photos([("found", PHOTO, objects)]).axes
+        places = {each.get_text(): axes.transData.inverted().transform(each.get_position()) for each in axes.texts}
+        assert places["Car 0.41"] == pytest.approx([14, 32], abs=3)
+        assert places["Car 0.50"][0] > 33  # beside the other label
+
+
 def test_cell_shares_say_how_full_each_cell_is():
     mask = np.zeros((4, 6), bool)
     mask[:2, :3], mask[3, 5] = True, True
@@ -128,7 +147,10 @@ def test_the_telling_channel_is_high_where_the_mask_is():
     mask[9, 14] = True  # cell row 2, column 3
     features[2, 3, 1] += 20
     features[1, 1, 4] += 50  # stands out elsewhere
-    assert np.array_equal(draw_detection.telling_channel(features, mask), features[..., 1])
+    values, inside, outside = draw_detection.telling_channel(features, mask)
+    assert np.array_equal(values, features[..., 1])
+    assert inside == values[2, 3]
+    assert outside == pytest.approx((values.sum() - inside) / 23)
     with pytest.raises(ValueError, match="do not make 4x6 cells"):
         draw_detection.telling_channel(features, mask[:15])
     with pytest.raises(ValueError, match="some cells"):
