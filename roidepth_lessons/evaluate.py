@@ -212,10 +212,8 @@ def _depth_figures(model, frame, truth, prediction=None):
         return {part: metrics.depth_errors([], []) for part in ("image", "inside_boxes")}
     depth = frame.depth if frame.depth is not None else frame.with_lidar_depth().depth
     decoded = (prediction or model.predict(frame.image, frame.camera, "full")).depth
-    inside = np.zeros(depth.shape, bool)
-    for index in truth:
-        left, top, right, bottom = np.clip(np.rint(frame.objects[index].box), 0, None).astype(int)
-        inside[top : bottom + 1, left : right + 1] = True
+    boxes = np.reshape([frame.objects[index].box for index in truth], (-1, 4))
+    inside = metrics.inside_boxes(boxes, *depth.shape)
     return {
         "image": metrics.depth_errors(decoded, depth),
         "inside_boxes": metrics.depth_errors(decoded, depth, inside),

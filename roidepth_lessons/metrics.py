@@ -212,6 +212,22 @@ def depth_errors(predicted, true, mask=None):
     return {name: float(value) for name, value in errors.items()} | {"count": int(true.size)}
 
 
+def inside_boxes(boxes, height, width):
+    """Which pixels of a photo lie inside boxes, for :func:`depth_errors` on objects alone.
+
+    Args:
+        boxes: (n, 4) left, top, right, bottom in pixels; they may reach outside.
+        height, width: Of the photo, in pixels.
+
+    Returns:
+        (height, width) bool.
+    """
+    inside = np.zeros((height, width), bool)
+    for left, top, right, bottom in np.clip(np.rint(_boxes(boxes, "boxes")), -1, None).astype(int):
+        inside[max(top, 0) : bottom + 1, max(left, 0) : right + 1] = True
+    return inside
+
+
 def distance_errors(predicted, true):
     """Errors of the distances of objects. Each object counts once, however many pixels it covers.
 

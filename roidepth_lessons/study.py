@@ -278,7 +278,7 @@ def measure(network, examples, tasks):
     if "depth" in tasks:
         true = np.stack([each.depth for each in examples]) * dataset.DEPTH_STEP
         figures["abs_rel"] = metrics.depth_errors(depths, true)["abs_rel"]
-        inside = np.stack([inside_boxes(each) for each in examples])
+        inside = np.stack([metrics.inside_boxes(each.boxes, *each.depth.shape) for each in examples])
         figures["abs_rel_boxes"] = metrics.depth_errors(depths, true, inside)["abs_rel"]
     return {name: value if value is None else round(value, 5) for name, value in figures.items()}
 
@@ -308,12 +308,3 @@ def truth_of(example):
         "labels": np.concatenate([example.labels, np.full(ignored, -1)]),
         "ignored": np.arange(objects + ignored) >= objects,
     }
-
-
-def inside_boxes(example):
-    """(height, width) bool: the pixels inside labelled boxes."""
-    inside = np.zeros(example.image.shape[:2], bool)
-    for box in example.boxes:
-        left, top, right, bottom = np.clip(np.rint(box), 0, None).astype(int)
-        inside[top : bottom + 1, left : right + 1] = True
-    return inside

@@ -420,3 +420,16 @@ def test_the_ratio_of_two_means_is_drawn_in_pairs():
     for values, others, message in (([1.0, 2.0], [1.0], "agree"), ([], [], "non-empty"), ([np.nan], [1.0], "finite")):
         with pytest.raises(ValueError, match=message):
             metrics.ratio_interval(values, others)
+
+
+def test_inside_boxes_against_a_loop_over_pixels():
+    boxes = np.array([[2.4, 1.6, 4.6, 2.4], [-3.0, 5.2, 0.4, 9.0], [7.0, -6.0, 9.0, -2.0], [8.0, 3.0, 30.0, 3.0]])
+    inside = metrics.inside_boxes(boxes, 6, 10)
+    for row in range(6):
+        for column in range(10):
+            wanted = any(
+                round(left) <= column <= round(right) and round(top) <= row <= round(bottom)
+                for left, top, right, bottom in boxes
+            )
+            assert inside[row, column] == wanted
+    assert not metrics.inside_boxes(np.zeros((0, 4)), 3, 3).any()
