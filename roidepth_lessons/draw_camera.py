@@ -192,14 +192,14 @@ def photo_in_3d(image, camera, objects, points=None, title=None, width=10.0):
     return figure
 
 
-def photos_in_3d(image, camera, panels, width=12.0):
-    """One photo several times, side by side, each time with other 3D boxes.
+def photos_in_3d(image, camera, panels, width=8.8):
+    """One photo several times, one below the other, each time with other 3D boxes.
 
     Args:
         image: (height, width, 3) uint8.
         camera: A `Camera`.
         panels: Dict of a title to what :func:`photo_in_3d` takes for `objects`, all of one sort.
-        width: Inches of all panels together.
+        width: Inches.
 
     Returns:
         Figure.
@@ -210,20 +210,20 @@ def photos_in_3d(image, camera, panels, width=12.0):
     image = _checked_image(image)
     if not panels:
         raise ValueError("panels must hold one or more titles with their boxes")
-    each_width, gap, top = (width - 0.1 * (len(panels) - 1)) / len(panels), 0.1, 0.3
-    bottom = KEY if isinstance(next(iter(panels.values())), dict) else 0.0
-    height = round(each_width * image.shape[0] / image.shape[1], 1) + top + bottom
+    top, bottom = 0.3, KEY if isinstance(next(iter(panels.values())), dict) else 0.0
+    photo = round(width * image.shape[0] / image.shape[1], 1)
+    height = len(panels) * (top + photo + bottom)
     size = [round(length * DOTS_PER_INCH) / DOTS_PER_INCH for length in (width, height)]
     figure, words = Figure(figsize=size, dpi=DOTS_PER_INCH, facecolor="white"), []
     for place, (title, objects) in enumerate(panels.items()):
-        left = place * (each_width + gap) / width
-        axes = figure.add_axes((left, bottom / height, each_width / width, 1 - (top + bottom) / height))
+        low = bottom + (len(panels) - 1 - place) * (top + photo + bottom)
+        axes = figure.add_axes((0, low / height, 1, photo / height))
         _show_image(axes, image)
         words.append(f"{title}: the edges of {_draw_boxes(axes, objects, camera)}.")
         axes.set_title(title, fontsize=11, loc="left", x=0.005)
     figure.alt_text = (
-        f"A road photo of {image.shape[0]} rows and {image.shape[1]} columns, {len(panels)} times side by side. "
-        f"{' '.join(words)}"
+        f"A road photo of {image.shape[0]} rows and {image.shape[1]} columns, {len(panels)} times, one below the "
+        f"other. {' '.join(words)}"
     )
     return figure
 
@@ -357,12 +357,12 @@ def _draw_groups(axes, groups, camera):
     styles = [*STYLES.values(), OTHER_STYLE]
     if len(groups) > len(styles):
         raise ValueError(f"boxes must come in at most {len(styles)} groups, so that they can be told apart")
-    for (name, boxes), style in zip(groups.items(), styles, strict=False):
-        for corners in boxes:
-            _draw_lines(axes, _seen_edges(corners, camera), style["color"], style["line"], casing=EDGE)
-        look = {"color": style["color"], "linestyle": style["line"], "linewidth": 2}
+    for (name, boxes), style, width in zip(groups.items(), styles, (3.6, 1.6, 1.6, 1.6), strict=False):
+        for corners in boxes:  # the first group is wider: it shows beside one that lies right on it
+            _draw_lines(axes, _seen_edges(corners, camera), style["color"], style["line"], casing=EDGE, width=width)
+        look = {"color": style["color"], "linestyle": style["line"], "linewidth": width}
         (key,) = axes.plot([], [], label=name, scalex=False, scaley=False, **look)
-        key.set_path_effects([withStroke(linewidth=3.6, foreground=EDGE, alpha=0.75)])
+        key.set_path_effects([withStroke(linewidth=width + 1.6, foreground=EDGE, alpha=0.75)])
     if groups:
         axes.legend(
             loc="upper left", bbox_to_anchor=(0, 0), ncols=len(styles), fontsize=9, handlelength=3, borderpad=0.2,
@@ -389,11 +389,11 @@ def _seen_edges(corners, camera):
         yield camera.project(ends)[0]
 
 
-def _draw_lines(axes, lines, color, line, casing=None):
+def _draw_lines(axes, lines, color, line, casing=None, width=2.0):
     for ends in lines:
-        (drawn,) = axes.plot(*ends.T, color=color, linestyle=line, linewidth=2, scalex=False, scaley=False)
+        (drawn,) = axes.plot(*ends.T, color=color, linestyle=line, linewidth=width, scalex=False, scaley=False)
         if casing:
-            drawn.set_path_effects([withStroke(linewidth=3.6, foreground=casing, alpha=0.75)])
+            drawn.set_path_effects([withStroke(linewidth=width + 1.6, foreground=casing, alpha=0.75)])
 
 
 def _depth_norm():

@@ -17,7 +17,8 @@ def from_above(marks, outlines=(), truth=(), ahead=(0, 50), title=None):
         marks: Dict of a sensor's name to (n, 2) places (x, z) in metres. At most six sensors.
         outlines: Dict of a sensor's name, one of those of `marks`, to outlines, each (k, 2) metres.
         truth: Labels with ``corners`` (8, 3) in metres: their footprints are outlined, their centres marked.
-        ahead: (nearest, farthest) z that is shown, metres. As many metres are shown to the sides.
+        ahead: (nearest, farthest) z that is shown, metres. As many metres are shown to the sides. From 0 on, the
+            camera is drawn too.
         title: Text above.
 
     Returns:
@@ -32,8 +33,8 @@ def from_above(marks, outlines=(), truth=(), ahead=(0, 50), title=None):
         raise ValueError(f"marks must be of 1 to {len(draw.LINES)} sensors, so that they can be told apart")
     if set(outlines) - set(places):
         raise ValueError(f"outlines of {sorted(set(outlines) - set(places))}, which have no marks")
-    figure = draw._new_figure(6.4, 6.0)
-    axes = draw._add_axes(figure, 0.6, 0.5, 5.6, 5.2)
+    figure = draw._new_figure(6.4, 6.3)
+    axes = draw._add_axes(figure, 0.6, 0.8, 5.6, 5.2)
     reach = ahead[1] - ahead[0]
     axes.set(xlim=np.array([-0.5, 0.5]) * reach * 5.6 / 5.2, ylim=ahead, facecolor="#F7F7F7")
     for radius in range(10, 10 * int(ahead[1] // 5), 10):
@@ -46,13 +47,16 @@ def from_above(marks, outlines=(), truth=(), ahead=(0, 50), title=None):
     if shown:
         axes.plot([], [], linewidth=1.2, label="labelled, and its centre", **LABELLED)
     for (name, points), (color, line, marker) in zip(places.items(), draw.LINES, strict=False):
-        look = {"marker": marker, "markersize": 5, "color": color, "markeredgecolor": "white"}
+        look = {"marker": marker, "markersize": 3, "color": color}
         axes.plot(points[:, 0], points[:, 1], linestyle="none", zorder=4, label=name, clip_on=True, **look)
         for outline in outlines.get(name, ()):
             axes.plot(*np.asarray(outline).T, color=color, linestyle=line, linewidth=1.4, zorder=3)
+    if ahead[0] == 0:
+        axes.plot(0, 0, marker="^", markersize=11, color=LABELLED["color"], zorder=5, clip_on=False)
+        axes.annotate("here the camera stands", (0, 0), (9, 5), textcoords="offset points", fontsize=8.5)
     axes.set_xlabel("metres to the right", fontsize=9)
     axes.set_ylabel("metres ahead", fontsize=9)
-    axes.legend(loc="lower right", fontsize=8.5, framealpha=0.9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=4, fontsize=8.5, frameon=False)
     axes.set_title(title or "", fontsize=11, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     figure.alt_text = (

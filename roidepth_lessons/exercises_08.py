@@ -85,18 +85,20 @@ EXERCISES["08.1"] = Exercise(
 )
 
 
-def _fuse_by_hand(leave_out=True, power=2, root=True, nothing=(np.nan, np.inf)):
+def _fuse_by_hand(leave_out=True, power=2, root=True, nothing=(np.nan, np.inf), guard=True):
     """A fusion of one row, right or with a mistake."""
 
     def fuse(values, spreads):
         said = np.isfinite(values)
-        if not said.any() and leave_out:
+        if not said.any() and leave_out and guard:
             return nothing
         weights = 1 / spreads**power
         if leave_out is True:
             values, weights = values[said], weights[said]
         elif leave_out == "values":
             values = np.nan_to_num(values)
+        elif leave_out == "value":  # and not the spread
+            return (weights * values)[said].sum() / weights[said].sum(), weights.sum() ** -0.5
         return (weights * values).sum() / weights.sum(), weights.sum() ** (-0.5 if root else -1.0)
 
     return fuse
@@ -117,7 +119,15 @@ FUSION_CASES = {
 }
 FUSION_MISTAKES = {
     "It still answers NaN where one sensor says nothing: leave that one out.": _fuse_by_hand(leave_out=False),
-    "A silent sensor counts as 0 m now: leave its weight out as well.": _fuse_by_hand(leave_out="values"),
+    "The silent sensor's weight is still in the sum, so it counts as 0 m: leave its weight out as well.": (
+        _fuse_by_hand(leave_out="values")
+    ),
+    "The silent sensor's weight is still in the sum: leave it out. And where all say nothing, answer NaN, not 0 m.": (
+        _fuse_by_hand(leave_out="values", guard=False)
+    ),
+    "The value is right, but the silent sensor's weight is still in the spread's sum.": (
+        _fuse_by_hand(leave_out="value")
+    ),
     "The weights are 1 / spreads**2, not 1 / spreads.": _fuse_by_hand(power=1),
     "That is the variance: the spread is its root.": _fuse_by_hand(root=False),
     "Where all say nothing, the spread is infinite, not 0.": _fuse_by_hand(nothing=(np.nan, 0.0)),
@@ -188,7 +198,7 @@ EXERCISES["08.2"] = Exercise(
 )
 
 
-def _whose_echo(scaled=True, gate=3.0, last=False, each=False, distance=np.hypot):
+def _whose_echo(scaled=True, gate=3.0, pick=np.argmin, each=False, distance=np.hypot):
     """The nearest echo of one object, right or with a mistake."""
 
     def whose(echoes, expected, spreads):
@@ -197,7 +207,7 @@ def _whose_echo(scaled=True, gate=3.0, last=False, each=False, distance=np.hypot
         parts = ((echoes - expected) / (spreads if scaled else 1)).T
         apart = distance(*parts)
         within = (np.abs(parts) <= gate).all(axis=0) if each else apart <= gate
-        nearest = int(np.flatnonzero(within)[-1]) if last and within.any() else int(np.argmin(apart))
+        nearest = int(pick(np.where(within, apart, np.inf)))
         return nearest if within[nearest] else -1
 
     return whose
@@ -210,6 +220,13 @@ def _echo_by_loop(echoes, expected, spreads):
         if squared <= best:
             best, nearest = squared, index
     return nearest
+
+
+def _nearest_in_metres(echoes, expected, spreads):
+    if len(echoes) == 0:
+        return -1
+    nearest = int(np.argmin(np.hypot(*(echoes - expected).T)))
+    return nearest if np.hypot(*((echoes[nearest] - expected) / spreads)) <= 3 else -1
 
 
 _EXPECTED, _SPREADS = np.array([20.0, 0.0]), np.array([1.0, 0.02])
@@ -234,7 +251,14 @@ ECHO_MISTAKES = {
         _whose_echo(distance=lambda in_range, in_azimuth: np.abs(in_range) + np.abs(in_azimuth))
     ),
     "The gate is 3 spreads, not 1.": _whose_echo(gate=1.0),
-    "That is the last one within the gate, not the nearest.": _whose_echo(last=True),
+    "The root is missing: the squares added are compared with 3.": _whose_echo(distance=lambda r, a: r**2 + a**2),
+    "The gate counts in spreads, but the nearest is picked in metres: pick it in spreads too.": _nearest_in_metres,
+    "That is the first one within the gate, not the nearest.": (
+        _whose_echo(pick=lambda apart: np.argmax(np.isfinite(apart)))
+    ),
+    "That is the last one within the gate, not the nearest.": (
+        _whose_echo(pick=lambda apart: len(apart) - 1 - np.argmax(np.isfinite(apart)[::-1]))
+    ),
     "Without any echo at all it answers 0: return -1 there.": (
         lambda echoes, expected, spreads: _whose_echo()(echoes, expected, spreads) if len(echoes) else 0
     ),

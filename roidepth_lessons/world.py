@@ -2,9 +2,9 @@
 
 Camera coordinates, unless something else is said: x to the right, y down, z forward, in metres. *Depth* and *distance*
 are z, along the optical axis, as everywhere in this course; a *range* is the length of the way from above,
-``hypot(x, z)``, as a radar measures it. A `camera` is anything with ``project``, ``unproject`` and ``focal_length``, a
-`calibration` anything with ``points_from_velodyne`` and ``points_to_velodyne``: `camera.Camera` and
-`camera.Calibration` are.
+``hypot(x, z)``, as a radar measures it. A `camera` is anything with ``project`` and ``unproject``, for
+:func:`place_box` also ``width`` and ``height`` in pixels; a `calibration` anything with ``points_from_velodyne`` and
+``points_to_velodyne``: `camera.Camera` and `camera.Calibration` are.
 
 >>> fused, spread = fuse([[20.0, 30.0], [22.0, np.nan]], [[1.0, 1.0], [2.0, 1.0]])
 >>> fused.round(2).tolist(), spread.round(2).tolist()

@@ -131,7 +131,7 @@ def test_groups_of_boxes_have_a_key_and_lie_where_the_camera_says():
     assert figure.bbox.y0 <= key.y0 < key.y1 <= axes.bbox.y0 + 1  # below the photo, and not over the figure's rim
 
 
-def test_photos_side_by_side_hold_the_boxes_of_their_title():
+def test_photos_one_below_the_other_hold_the_boxes_of_their_title():
     panels = {"0 rounds": {"placed": [CUBE]}, "4 rounds": {"placed": [CAR.corners]}}
     figure = draw_camera.photos_in_3d(PHOTO, CAMERA, panels)
     assert [axes.get_title(loc="left") for axes in figure.axes] == list(panels)
@@ -142,9 +142,9 @@ def test_photos_side_by_side_hold_the_boxes_of_their_title():
         assert np.allclose(
             sorted(map(sorted, np.round(drawn, 6).tolist())), sorted(map(sorted, np.round(ends, 6).tolist()))
         )
-    left, right = (axes.get_window_extent() for axes in figure.axes)
-    assert left.x1 < right.x0
-    assert np.isclose(left.width / left.height, 101 / 81, rtol=0.02)
+    upper, lower = (axes.get_window_extent() for axes in figure.axes)
+    assert upper.y0 > lower.y1
+    assert np.isclose(upper.width / upper.height, 101 / 81, rtol=0.02)
     assert "0 rounds: the edges of 3D boxes, placed: 1 box. 4 rounds: the edges" in figure.alt_text
     assert draw._encoded(figure)[0] == "image/jpeg"
 

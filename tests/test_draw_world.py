@@ -29,6 +29,11 @@ def test_marks_and_outlines_from_above():
     assert any(np.allclose(line.get_xydata(), outline) for line in figure.axes[0].lines if len(line.get_xdata()) == 60)
     (footprint,) = [patch for patch in figure.axes[0].patches if type(patch) is Polygon]
     assert np.allclose(footprint.get_xy()[:4], LABEL.corners[:4, [0, 2]])
+    (camera,) = [line for line in figure.axes[0].lines if line.get_marker() == "^"]
+    assert np.array_equal(camera.get_xydata(), [[0, 0]])
+    figure.canvas.draw()
+    legend, shown = (each.get_window_extent() for each in (figure.axes[0].get_legend(), figure.axes[0]))
+    assert legend.y1 < shown.y0  # it hides no mark
     (center,) = [line for line in figure.axes[0].lines if line.get_marker() == "+" and len(line.get_xdata())]
     assert np.allclose(center.get_xydata(), [[LABEL.location[0], LABEL.location[2]]])
     assert center.get_zorder() > footprint.get_zorder()
@@ -36,6 +41,7 @@ def test_marks_and_outlines_from_above():
 
 def test_a_metre_is_as_long_across_as_ahead():
     axes = draw_world.from_above({"camera": [[0, 10]]}, ahead=(5, 30)).axes[0]
+    assert not [line for line in axes.lines if line.get_marker() == "^"]  # the camera is out of sight
     corner, right, up = axes.transData.transform([(0, 10), (1, 10), (0, 11)])
     assert np.isclose(right[0] - corner[0], up[1] - corner[1])
 
