@@ -261,16 +261,16 @@ def amdahl(runs):
     """
     figure = draw._new_figure(7.6, 3.5)
     axes = draw._add_axes(figure, 0.8, 0.55, 4.2, 2.8)
-    work, ends, words = np.array([0.0, 1.0]), [], []
+    work, words = np.array([0.0, 1.0]), []
     for (name, run), (color, line, marker) in zip(runs.items(), draw.LINES, strict=False):
         share = run["head_share"]
-        axes.plot(100 * work, 100 * (1 - share + share * work), color=color, linestyle=line, linewidth=2)
+        axes.plot(100 * work, 100 * (1 - share + share * work), color=color, linestyle=line, linewidth=2,
+                  label=f"{name}: head {share:.0%},\nnever under {1 - share:.0%}")  # fmt: skip
         low, high = run["roi_over_full_range"]
         spread = 100 * np.array([[run["roi_over_full"] - low], [high - run["roi_over_full"]]])
         axes.errorbar(100 * run["head_work"], 100 * run["roi_over_full"], spread, marker=marker, markersize=9,
                       color=color, markeredgecolor=draw.EDGE, linestyle="none", elinewidth=2, capsize=5,
-                      label=f"{name}: median, 5 to 95 %")  # fmt: skip
-        ends.append((f"head {share:.0%}, {name}", color, 0.0, 1 - share))
+                      label=f"{name}: by the clock,\nmedian, 5 to 95 %")  # fmt: skip
         words.append(
             f"{name}: the head takes {share:.0%} of a full frame's time, so no saving in it can bring the frame under "
             f"{1 - share:.0%}; measured {run['roi_over_full']:.0%} with {run['head_work']:.0%} of the head's work, "
@@ -284,12 +284,10 @@ def amdahl(runs):
              xlim=(0, 100), ylim=(0, 105 * highest))  # fmt: skip
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#DDDDDD", linewidth=0.7)
-    for number, (name, color, _, low) in enumerate(sorted(ends, key=lambda end: -end[3])):
-        axes.annotate(
-            f"{name}:\nnever under {low:.0%}", xy=(0, 100 * low), xytext=(1.04, 0.8 - 0.26 * number), fontsize=10,
-            textcoords="axes fraction", color=color, va="center", annotation_clip=False,
-        )  # fmt: skip
-    axes.legend(loc="lower right", fontsize=9, framealpha=0.9)
+    handles, names = axes.get_legend_handles_labels()
+    order = np.argsort(names)  # a line and its mark beside each other
+    axes.legend([handles[i] for i in order], [names[i] for i in order], loc="center left", bbox_to_anchor=(1.04, 0.55),
+                fontsize=9.5, frameon=False, labelspacing=1.0, handlelength=3)  # fmt: skip
     figure.alt_text = f"Amdahl's law. Time of a frame against work of the depth head. {'; '.join(words)}."
     return figure
 

@@ -4,27 +4,68 @@ import math
 
 from .checks import EXERCISES, Exercise, brief, to_numpy
 
+_WINDOWS = {"1x1": (1, 1, 1), "2x3": (1, 2, 3), "1x10": (1, 1, 10), "ten of 1x1": (10, 1, 1)}
+"""How many windows, their rows and columns."""
 
-def _features(rim, square=True):
-    """Cells read by windows with so many more cells in all than their own, rows and columns."""
-    sizes = {"1x1": (1, 1), "2x3": (2, 3), "1x10": (1, 10)}
-    read = {name: (rows + rim) * (columns + rim * square) for name, (rows, columns) in sizes.items()}
-    return {**read, "ten of 1x1": 10 * read["1x1"]}
+
+def _features(read):
+    """The answer of whoever thinks that a window reads so many cells, a function of rows and columns."""
+    return {name: count * read(rows, columns) for name, (count, rows, columns) in _WINDOWS.items()}
+
+
+FEATURES = _features(lambda rows, columns: (rows + 6) * (columns + 6))
+ALL_SIDES = "The surroundings lie on all four sides: more rows and more columns."
+MISREAD = [
+    (
+        "Three more on one side only: HALO is on every side, so 6 more rows and 6 more columns.",
+        _features(lambda rows, columns: (rows + 3) * (columns + 3)),
+    ),
+    (
+        "Those are the window's own cells: the surroundings are missing.",
+        _features(lambda rows, columns: rows * columns),
+    ),
+    (ALL_SIDES, _features(lambda rows, columns: (rows + 6) * columns)),
+    (ALL_SIDES, _features(lambda rows, columns: rows * (columns + 6))),
+    (
+        "Those are the surroundings alone: the head reads the window's own cells, too.",
+        _features(lambda rows, columns: (rows + 6) * (columns + 6) - rows * columns),
+    ),
+    (
+        "Ten windows of 1x1 are ten calls, each reads its own 7x7 cells.",
+        {**FEATURES, "ten of 1x1": 7 * 16},
+    ),
+    ("That is one of them: there are ten.", {**FEATURES, "ten of 1x1": 7 * 7}),
+    (
+        "A window of 1x10 has its surroundings once, around all ten cells.",
+        {**FEATURES, "1x10": 10 * 7 * 7},
+    ),
+]
+
+
+def _wrong_features(answer):
+    """What is wrong with the first entry that is, by its name; None if all are right."""
+    if not isinstance(answer, dict) or set(answer) != set(FEATURES):
+        return f"Keep the keys {', '.join(map(repr, FEATURES))}, with a whole number for each; it is {brief(answer)}."
+    for name, right in FEATURES.items():
+        given = answer[name]
+        if isinstance(given, str) or to_numpy(given).size != 1:
+            return f"{name}: one whole number is wanted, such as 12; it is {brief(given)}."
+        if given != right:
+            known = (said for said, wrong in MISREAD if given == wrong[name])
+            return f"{name}: {brief(given)} is not it. {next(known, 'How many rows are read, how many columns?')}"
+    return None
 
 
 EXERCISES["07.1"] = Exercise(
     asks="four whole numbers in the dictionary my_answer",
-    right=[_features(6), {"1x1": 7 * 7, "2x3": 8 * 9, "1x10": 7 * 16, "ten of 1x1": 10 * 7 * 7}],
+    right=[FEATURES, {"1x1": 7 * 7, "2x3": 8 * 9, "1x10": 7 * 16, "ten of 1x1": 10 * 7 * 7}],
+    test=_wrong_features,
     mistakes={
-        "Three more on one side only: HALO is on every side, so 6 more rows and 6 more columns.": _features(3),
-        "Those are the windows' own cells: the surroundings are missing.": _features(0),
-        "More rows, but not more columns: the surroundings lie on all four sides.": _features(6, square=False),
-        "Three of four. Ten windows of 1x1 are ten calls, each reads its own 7x7 cells.": (
-            {**_features(6), "ten of 1x1": 7 * 16}
-        ),
-        "Three of four. A window of 1x10 has its surroundings once, around all ten cells.": (
-            {**_features(6), "1x10": 10 * 7 * 7}
-        ),
+        **dict(MISREAD),
+        "2x3: 66 is not it. Those are the surroundings alone": {**FEATURES, "2x3": 66},
+        "1x10: 100 is not it. How many rows are read, how many columns?": {**FEATURES, "1x10": 100},
+        "2x3: one whole number is wanted, such as 12; it is '72'.": {**FEATURES, "2x3": "72"},
+        "Keep the keys '1x1', '2x3', '1x10', 'ten of 1x1'": {"1x1": 49},
     },
 )
 
@@ -59,6 +100,15 @@ EXERCISES["07.2"] = Exercise(
             to_cells=int
         ),
         "A window reads whole cells: round the sum up.": _halo(to_cells=float),
+        "round() goes down, too, and then part of what is needed is missing: round up, with math.ceil.": _halo(
+            to_cells=round
+        ),
+        "Rounded to the nearest, part of what is needed may be missing: round up, always.": _halo(
+            to_cells=lambda cells: int(cells + 0.5)
+        ),
+        "The kernel sizes are missing: a kernel of 5 reaches 2 to each side, one of 1 reaches nowhere.": (
+            lambda layers: math.ceil(sum(stride for _, stride in layers) / 4)
+        ),
         "That is both sides together: a kernel of 3 reaches 1 to each side.": _halo(factor=1),
         "Round up once, after adding up: two half cells make one.": (
             lambda layers: sum(math.ceil(kernel // 2 * stride / 4) for kernel, stride in layers)
@@ -139,7 +189,11 @@ PAIRS = [
     ((0, 1, 3, 14), (17, 0, 26, 13), _WIDE),
     ((0, 0, 3, 4), (3, 6, 5, 11), _READS),
     ((0, 0, 3, 4), (3, 9, 5, 14), _CALL),
+    ((0, 0, 2, 2), (0, 12, 2, 14), _CALL),
+    ((0, 0, 4, 4), (0, 10, 4, 14), _READS),
 ]
+"""Two windows and a cost each. In the last one, two windows cost as much as one around both."""
+
 PLAN_MISTAKES = {
     "That merges always: merge only if one window costs less than the two.": (
         _plan_two(lambda both, first, second: True)
@@ -158,6 +212,12 @@ PLAN_MISTAKES = {
     ),
     "bottom and right are exclusive: there are bottom - top rows, without + 1.": (
         _plan_two(asked=lambda rows, columns: (rows + 1, columns + 1))
+    ),
+    "One around both that costs just as much is not cheaper: merge only if it costs less.": (
+        _plan_two(lambda both, first, second: both <= first + second)
+    ),
+    "That is one cost, (rows + 6) * (columns + 6), for all: ask the function `cost`, which may be another.": (
+        lambda first, second, cost: _plan_two()(first, second, _READS)
     ),
     "Rows first, then columns: cost(rows, columns).": _plan_two(asked=lambda rows, columns: (columns, rows)),
     "Those are areas: ask the function `cost`, which knows of surroundings and calls.": _plan_by_area,
@@ -204,7 +264,10 @@ def _wrong_pair(first, second, cost, plan):
     if given is None:
         fault = "That is no list of windows (top, left, bottom, right)."
     elif len(given) != len(right):
-        fault = f"One window costs {'less, so merge' if one < two else 'more, so keep both'}."
+        advice = (
+            "less, so merge" if one < two else "as much as two, so keep both" if one == two else "more, so keep both"
+        )
+        fault = f"One window costs {advice}."
     elif one < two:
         sides = zip(("top", "left", "bottom", "right"), given[0], both, strict=True)
         fault = (

@@ -139,6 +139,9 @@ def test_amdahl_s_lines_marks_and_ranges():
         ((bar,),) = (each.get_segments() for each in bars.lines[2])
         np.testing.assert_allclose(bar, [[20, 60], [20, 120]])
     assert figure.axes[0].get_ylim()[1] > 120
+    names = [text.get_text().replace("\n", " ") for text in figure.axes[0].get_legend().get_texts()]
+    assert names[:2] == ["large: by the clock, median, 5 to 95 %", "large: head 40%, never under 60%"]
+    assert len(names) == 4
     assert "large: the head takes 40% of a full frame's time, so no saving in it can bring the frame under 60%" in (
         figure.alt_text
     )
