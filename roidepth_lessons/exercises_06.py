@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import EXERCISES, Exercise, brief
+from .checks import EXERCISES, NOT_TRIED, RIGHT, Exercise, brief
 
 _WHAT_MOVES = {
     "weights of the encoder": "moves",
@@ -82,7 +82,7 @@ def _is_there(label):
     return label is not None
 
 
-EXERCISES["06.2"] = Exercise(
+_WHO_IS_THERE = Exercise(
     asks="presence_of(photos), which returns a dictionary of two masks",
     cases=[(_PHOTOS,), (_PHOTOS[::-1],), (_PHOTOS[1:3],)],
     right=[
@@ -117,6 +117,40 @@ EXERCISES["06.2"] = Exercise(
     },
 )
 
+_STOPS = {
+    "truth value": "`bool` of a map asks whether its pixels are true, and there are many. Ask whether it is None.",
+    "no len()": "None has no length. Ask whether it is None.",
+}
+
+
+def _wrong_presence(presence_of):
+    """The fault of `_WHO_IS_THERE`, with a tip where the answer stops; then whether the masks are booleans."""
+    verdict = _WHO_IS_THERE.judge(presence_of)
+    if verdict.startswith(NOT_TRIED):
+        raise NotImplementedError
+    if verdict != RIGHT:
+        tips = [tip for words, tip in _STOPS.items() if "It stopped with" in verdict and words in verdict]
+        return " ".join([verdict.removeprefix("not yet. "), *tips])
+    if any(np.asarray(mask).dtype != bool for mask in presence_of(_PHOTOS).values()):
+        return "Those are numbers. A mask holds True or False: TaskTraining refuses anything else."
+    return None
+
+
+EXERCISES["06.2"] = Exercise(
+    asks=_WHO_IS_THERE.asks,
+    right=_WHO_IS_THERE.right,
+    test=_wrong_presence,
+    stub=lambda photos: None,
+    mistakes={
+        **_WHO_IS_THERE.mistakes,
+        "Those are numbers. A mask holds True or False": _masks(
+            lambda boxes: float(_is_there(boxes)), lambda depth: float(_is_there(depth))
+        ),
+        "`bool` of a map asks whether its pixels are true, and there are many.": _masks(_is_there, bool),
+        "None has no length. Ask whether it is None.": _masks(lambda boxes: len(boxes) >= 0, _is_there),
+    },
+)
+
 
 def _next(slope, clip=True, sign=-1):
     """A step against some slope, with or without the bounds."""
@@ -145,6 +179,9 @@ _WRONG_STEPS = {
     "The derivative of exp(-s) with respect to s is -exp(-s): the sign comes from the inside.": lambda clip: _next(
         lambda s, loss: 1 + np.exp(-s) * loss, clip
     ),
+    "The derivative of the term s is 1: it draws s down, while the loss draws it up.": lambda clip: _next(
+        lambda s, loss: -1 - np.exp(-s) * loss, clip
+    ),
     "The loss counts exp(-s) times.": lambda clip: _next(lambda s, loss: 1 - loss, clip),
     "The weight is exp(-s), with a minus.": lambda clip: _next(lambda s, loss: 1 - np.exp(s) * loss, clip),
     "The derivative of the term s is 1, not s.": lambda clip: _next(lambda s, loss: s - np.exp(-s) * loss, clip),
@@ -170,6 +207,9 @@ EXERCISES["06.3"] = Exercise(
         "The slope is right; now keep s between -5 and 5.": _next(_slope, clip=False),
         "Keep the new s between -5 and 5, not the step.": lambda s, loss, rate: (
             s + np.clip(-rate * _slope(s, loss), -5, 5)
+        ),
+        "Keep the new s between -5 and 5, not the slope.": lambda s, loss, rate: (
+            s - rate * np.clip(_slope(s, loss), -5, 5)
         ),
         "That is the new weight: return s itself.": lambda s, loss, rate: np.exp(-_next(_slope)(s, loss, rate)),
         "That is the slope: go a step against it, of size rate times slope, from s.": lambda s, loss, rate: _slope(
