@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from . import CLASSES, kitti, roi, streets
@@ -87,10 +88,50 @@ def _range(ratios):
     return [float(value) for value in np.quantile(ratios, [0.05, 0.95])]
 
 
+def time_share(network, others, inputs, rounds=15):
+    """Time of one network's call as a share of what several others take one after the other.
+
+    Args:
+        network: A Keras model.
+        others: Keras models; what they do together is what `network` does alone.
+        inputs: One batch, for all of them.
+        rounds: How often; each time all are called in turn, so that a busy machine slows both alike.
+
+    Returns:
+        The median of the ratios; a first round, which only warms up, does not count.
+    """
+    ratios = []
+    for _ in range(rounds + 1):
+        seconds = []
+        for each in (network, *others):
+            begin = time.perf_counter()
+            each.predict_on_batch(inputs)
+            seconds.append(time.perf_counter() - begin)
+        ratios.append(seconds[0] / sum(seconds[1:]))
+    return float(np.median(ratios[1:]))
+
+
 # Counted work --------------------------------------------------------------------------------------------------------
 
 WAYS = ("unmerged_windows", "planned_windows", "bounding_window", "full_frame", "limit")
 """Ways to decode the depth of all boxes of a frame, as :func:`planned_work` compares them."""
+
+
+def multiply_adds(network, *shapes):
+    """Multiplications with additions of all convolutions of a Keras model, without its other layers.
+
+    A convolution makes height * width * channels in * channels out of its kernel of them per cell that it puts out.
+
+    Args:
+        network: A functional Keras model.
+        shapes: The shape of each of its inputs, batch first, batch 1.
+    """
+    convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    outputs = keras.Model(network.inputs, [layer.output for layer in convolutions])
+    sizes = outputs.compute_output_shape(list(shapes))
+    return sum(
+        size[1] * size[2] * int(np.prod(layer.kernel.shape)) for size, layer in zip(sizes, convolutions, strict=True)
+    )
 
 
 def label_boxes(labels_folder, photo_size, size):

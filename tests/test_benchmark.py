@@ -4,6 +4,7 @@ import os
 import tarfile
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -185,3 +186,31 @@ def test_work_on_the_boxes_of_the_real_label_files(tmp_path):
     assert work["planned_windows"]["mean"] < work["bounding_window"]["mean"]
     assert figures["frames_without_objects"] == 0  # these label files hold at least one object each
     assert figures["windows"]["unmerged_windows"]["mean"] == pytest.approx(34658 / 7432)  # counted by grep
+
+
+def test_multiply_adds_by_hand():
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(8, 3, strides=2, padding="same")(image)
+    network = keras.Model(image, keras.layers.Conv2D(2, 1)(keras.layers.Activation("relu")(x)))
+    assert benchmark.multiply_adds(network, (1, 16, 20, 3)) == 8 * 10 * (3 * 3 * 3 * 8 + 8 * 2)
+
+
+def test_multiply_adds_counts_the_depth_head_as_head_work_does():
+    head = depth.build_depth_head(16, (8, 8))
+    rows, columns = 5, 7
+    shape = (1, rows + 2 * depth.HALO, columns + 2 * depth.HALO, 16)
+    assert benchmark.multiply_adds(head, shape) == depth.HeadWork(head)(rows, columns)
+
+
+def test_time_share_is_one_over_the_others_together(monkeypatch):
+    class Slow:
+        def __init__(self, seconds):
+            self.seconds = iter(seconds)
+
+        def predict_on_batch(self, inputs):
+            now[0] += next(self.seconds)
+
+    now = [0.0]
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: now[0])
+    one, *others = Slow([9, 3, 3, 3]), Slow([1, 2, 2, 20]), Slow([1, 4, 4, 4])  # the first round warms up
+    assert benchmark.time_share(one, others, None, rounds=3) == 0.5
