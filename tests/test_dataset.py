@@ -202,7 +202,10 @@ def test_flip_equals_flipping_the_frame_first(tiny_streets, frame):
         assert len(expected.boxes) > 0
         for field in dataclasses.fields(dataset.Example):
             got, wanted = (getattr(each, field.name) for each in (mirrored, expected))
-            np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6, err_msg=field.name)
+            if field.name == "maps":  # a test of its own follows
+                assert got == wanted == {}
+            else:
+                np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6, err_msg=field.name)
         again = dataset.flip(mirrored)
         np.testing.assert_array_equal(again.image, frame.image)
     assert len(expected.ignored_boxes) == 2

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+import tiny
 
 from roidepth_lessons import depth, metrics, study, study_answers, study_book
 from roidepth_lessons.__main__ import main
@@ -135,10 +136,21 @@ def test_the_learning_rate_ends_with_the_job(arm, steps):
     assert schedule["warmup_steps"] + schedule["decay_steps"] == steps
 
 
+@pytest.fixture
+def toys(monkeypatch):
+    """Runs with the toy encoder."""
+
+    def build_parts(settings, wider):
+        head = study.two_maps(tiny.CHANNELS, 8)
+        return tiny.toy_encoder(), head, depth.build_depth_head(tiny.CHANNELS, (8, 8))
+
+    monkeypatch.setattr(study, "build_parts", build_parts)
+
+
 # Runs ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_can_be_repeated_to_the_bit_and_says_what_it_did():
+def test_a_run_can_be_repeated_to_the_bit_and_says_what_it_did(toys):
     again = [study.run(job(arm="by turns, one Adam", steps=4), QUICK) for _ in range(2)]
     for each in again:
         each.pop("seconds_per_step")
@@ -150,7 +162,7 @@ def test_a_run_can_be_repeated_to_the_bit_and_says_what_it_did():
     assert other["weights"] != again[0]["weights"]
 
 
-def test_to_be_watched_after_every_epoch_changes_nothing(monkeypatch):
+def test_to_be_watched_after_every_epoch_changes_nothing(toys, monkeypatch):
     watched = study.run(job(steps=4), QUICK)
     assert [len(each) for each in watched["history"].values()] == [2, 2]
     for name, history in watched["history"].items():
@@ -161,14 +173,14 @@ def test_to_be_watched_after_every_epoch_changes_nothing(monkeypatch):
     assert unwatched["weights"] == watched["weights"]
 
 
-def test_tuning_never_looks_at_the_test_streets_and_one_task_is_not_measured_on_the_other():
+def test_tuning_never_looks_at_the_test_streets_and_one_task_is_not_measured_on_the_other(toys):
     result = study.run(job(stage="tuning", arm="depth alone", seed=0), QUICK)
     assert "test" not in result
     assert result["validation"]["ap50"] is None
     assert result["validation"]["abs_rel"] > 0
 
 
-def test_a_training_that_diverges_has_no_figures():
+def test_a_training_that_diverges_has_no_figures(toys):
     result = study.run(job(arm="detection alone", rate=1e18), QUICK)
     assert result["test"] is None
 

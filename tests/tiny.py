@@ -8,14 +8,20 @@ from roidepth_lessons import depth, detection, model
 CHANNELS = 16
 
 
-def toy_network():
-    """The two real heads on an encoder of two layers: few variables, so that TensorFlow traces a step quickly."""
+def toy_encoder():
+    """An encoder of two layers: few variables, so that TensorFlow traces a step quickly."""
     image, camera = keras.Input((None, None, 3)), keras.Input((4,))
     cells = layers.Conv2D(CHANNELS, 4, strides=4)(layers.Rescaling(1 / 255)(image))
     ray = layers.Reshape((1, 1, CHANNELS))(layers.Dense(CHANNELS)(layers.Rescaling(1 / 100)(camera)))
-    encoder = keras.Model([image, camera], layers.Activation("relu")(cells + ray), name="encoder")
+    return keras.Model([image, camera], layers.Activation("relu")(cells + ray), name="encoder")
+
+
+def toy_network():
+    """The two real heads on the toy encoder."""
     return model.compose(
-        encoder, detection.build_detection_head(CHANNELS, channels=8), depth.build_depth_head(CHANNELS, channels=(8, 8))
+        toy_encoder(),
+        detection.build_detection_head(CHANNELS, channels=8),
+        depth.build_depth_head(CHANNELS, channels=(8, 8)),
     )
 
 
