@@ -133,8 +133,11 @@ def prepare_training(arm, job, settings):
     rate = keras.optimizers.schedules.CosineDecay(
         job.rate / 50, max(1, steps - warm_up), alpha=0.01, warmup_target=job.rate, warmup_steps=warm_up
     )
-    ways = {None: lambda: None, "uncertainty": lambda: weighing.LearntUncertainty(TASKS)}
-    ways["surgery"] = weighing.GradientSurgery
+    ways = {
+        None: lambda: None,
+        "uncertainty": lambda: weighing.LearntUncertainty(TASKS),
+        "surgery": weighing.GradientSurgery,
+    }
     return multitask.TaskTraining(
         model.compose(*build_parts(settings, arm.wider)),
         TASKS,
@@ -292,11 +295,8 @@ def predict(network, examples, size=50):
         outputs = network.predict_on_batch({"image": images.astype(np.float32), "camera": cameras})
         depths.append(np.exp(outputs["depth"][..., 0]))
         unused = np.zeros((*outputs["box"].shape[:3], len(detection.OBJECT_FIELDS)), np.float32)
-        peaks = detection.decode({**outputs, "object": unused})
-        peaks = {name: keras.ops.convert_to_numpy(values) for name, values in peaks.items()}
-        for index, example in enumerate(some):
-            one = {name: values[index] for name, values in peaks.items()}
-            found.append(model.within_photo(one, *example.image.shape[:2]))
+        peaks = detection.per_image(detection.decode({**outputs, "object": unused}))
+        found += [model.within_photo(one, *images.shape[1:3]) for one in peaks]
     return found, np.concatenate(depths)
 
 

@@ -124,15 +124,19 @@ def chosen_rate(lines, arm):
     scores = {}
     for line in lines:
         if (line["stage"], line["arm"]) == ("tuning", arm):
-            measured = line["validation"]
-            scores[line["rate"]] = -np.inf if measured is None else score_of(measured)
+            scores[line["rate"]] = score_of(line["validation"])
     if not scores:
         raise ValueError(f"{arm}: no rate was tried yet")
     return max(scores, key=scores.get)
 
 
 def score_of(measured):
-    """AP50 minus the depth error of what `study.measure` returned; what was not trained counts 0."""
+    """AP50 minus the depth error of what `study.measure` returned; what was not trained counts 0.
+
+    None, of a training that diverged, is worse than any figure.
+    """
+    if measured is None:
+        return -np.inf
     return (measured["ap50"] or 0) - (measured["abs_rel"] or 0)
 
 
@@ -209,10 +213,15 @@ def read_lines(path, settings=None):
     found = lines[0].get("settings") if isinstance(lines[0], dict) else None
     if not isinstance(found, dict) or any(not set(KEY) <= set(line) for line in lines[1:]):
         raise ValueError(f"{path}: not a book of `study`: wanted its settings in line 1, and a run in every other")
-    found = Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+    found = _settings_of(found)
     if settings is not None and replace(found, seeds=settings.seeds) != settings:
         raise ValueError(f"{path} is a book of other settings ({found}); name another file with --out")
     return settings or found, lines[1:]
+
+
+def _settings_of(row):
+    """`Settings` from what JSON made of them: its lists were tuples."""
+    return Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()})
 
 
 def write_lines(path, settings, lines):
@@ -347,10 +356,7 @@ def work():
     start(threads=1)
     from .study import run
 
-    settings = json.loads(sys.stdin.readline())
-    settings = Settings(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-    )
+    settings = _settings_of(json.loads(sys.stdin.readline()))
     for text in sys.stdin:
         job = Job(**json.loads(text))
         try:

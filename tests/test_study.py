@@ -355,6 +355,9 @@ def test_another_budget_falls_back_to_the_main_run_only_without_a_run_of_its_own
 def test_the_best_weight_is_chosen_on_the_validation_streets():
     lines = json.loads(json.dumps(LINES))
     assert study_answers.best_joint(lines, ARMS) == "joint, weight 3"
+    diverged = json.loads(json.dumps(lines))
+    next(line for line in diverged if line["arm"] == "joint, weight 3")["validation"] = None
+    assert study_answers.best_joint(diverged, ARMS) == "joint, weight 1"
     for line in lines:
         line["test"] = {"ap50": 0.0, "abs_rel": 1.0} if line["arm"] == "joint, weight 3" else line["test"]
     assert study_answers.best_joint(lines, ARMS) == "joint, weight 3"
