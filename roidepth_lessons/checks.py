@@ -210,6 +210,13 @@ def _first(keys, difference, form):
     return next((f"in {form.format(key)} {words}" for key, words in found if words), None)
 
 
+def wrong_keys(answer, keys):
+    """A sentence, if an answer is not a dictionary of exactly these keys; None if it is."""
+    if isinstance(answer, dict) and set(answer) == set(keys):
+        return None
+    return f"my_answer must be a dictionary with the keys {', '.join(map(repr, keys))}."
+
+
 def brief(value):
     """A value in at most 60 characters, for a sentence that says what is wrong."""
     if isinstance(value, numbers.Real) and not isinstance(value, bool | numbers.Integral) and math.isfinite(value):

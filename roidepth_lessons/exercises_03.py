@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import EXERCISES, Exercise, brief
+from .checks import EXERCISES, Exercise, brief, wrong_keys
 from .world import box_corners, tight_box
 
 RIGHT_PLACES = {
@@ -54,8 +54,8 @@ def _wrong_place(place, answer):
 
 
 def _wrong_places(answer):
-    if not isinstance(answer, dict) or set(answer) != set(RIGHT_PLACES):
-        return f"my_answer must be a dictionary with the keys {', '.join(map(repr, RIGHT_PLACES))}."
+    if sentence := wrong_keys(answer, RIGHT_PLACES):
+        return sentence
     found = {place: _wrong_place(place, answer[place]) for place in RIGHT_PLACES}
     return " ".join(f"{place!r}: {fault}" for place, fault in found.items() if fault) or None
 

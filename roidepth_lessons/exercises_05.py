@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import EXERCISES, NOT_TRIED, RIGHT, Exercise, brief, to_numpy
+from .checks import EXERCISES, NOT_TRIED, RIGHT, Exercise, brief, to_numpy, wrong_keys
 
 
 def _depth_cases():
@@ -59,8 +59,8 @@ WRONG_ERRORS = {
 
 def _wrong_errors(answer):
     """Every wrong entry by name, with what was given and what helps; None if all are right."""
-    if not isinstance(answer, dict) or set(answer) != set(RIGHT_ERRORS):
-        return f"my_answer must be a dictionary with the keys {', '.join(map(repr, RIGHT_ERRORS))}."
+    if sentence := wrong_keys(answer, RIGHT_ERRORS):
+        return sentence
     wrong = [name for name, right in RIGHT_ERRORS.items() if not _is_close(answer[name], right)]
     return " ".join(f"{name!r}: {brief(answer[name])} is not it. {WRONG_ERRORS[name]}" for name in wrong) or None
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import EXERCISES, NOT_TRIED, RIGHT, Exercise, brief
+from .checks import EXERCISES, NOT_TRIED, RIGHT, Exercise, brief, wrong_keys
 
 _WHAT_MOVES = {
     "weights of the encoder": "moves",
@@ -24,8 +24,8 @@ _WHY = {
 
 def _wrong_moves(answer):
     """A sentence for every line that is wrong, or None."""
-    if not isinstance(answer, dict) or set(answer) != set(_WHAT_MOVES):
-        return f"my_answer must be a dictionary with the keys {', '.join(map(repr, _WHAT_MOVES))}."
+    if sentence := wrong_keys(answer, _WHAT_MOVES):
+        return sentence
     words = {part: word.strip().casefold() if isinstance(word, str) else word for part, word in answer.items()}
     odd = next((part for part, word in words.items() if word not in ("moves", "stays")), None)
     if odd:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import EXERCISES, Exercise, brief
+from .checks import EXERCISES, Exercise, brief, wrong_keys
 
 RIGHT_FUSION = {"fused": 32.4, "spread": 1.25**-0.5, "fused, no echo": 30.0, "spread, no echo": 2.0}
 NO_ECHO = "Without an echo only the camera is left, with its own value and its own spread."
@@ -59,8 +59,8 @@ def _wrong_number(entry, answer):
 
 
 def _wrong_fusion(answer):
-    if not isinstance(answer, dict) or set(answer) != set(RIGHT_FUSION):
-        return f"my_answer must be a dictionary with the keys {', '.join(map(repr, RIGHT_FUSION))}."
+    if sentence := wrong_keys(answer, RIGHT_FUSION):
+        return sentence
     found = {entry: _wrong_number(entry, answer[entry]) for entry in RIGHT_FUSION}
     return " ".join(f"{entry!r}: {fault}" for entry, fault in found.items() if fault) or None
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import EXERCISES, Exercise, brief, to_numpy
+from .checks import EXERCISES, Exercise, brief, to_numpy, wrong_keys
 
 _SCORES = {"accuracy, no road": 0.6, "IoU, no road": 0.0, "IoU, all road": 0.4, "F1, all road": 0.8 / 1.4}
 _WHY = {
@@ -15,8 +15,8 @@ _WHY = {
 
 def _wrong_scores(answer):
     """A sentence for every number that is wrong, or None."""
-    if not isinstance(answer, dict) or set(answer) != set(_SCORES):
-        return f"my_answer must be a dictionary with the keys {', '.join(map(repr, _SCORES))}."
+    if sentence := wrong_keys(answer, _SCORES):
+        return sentence
     odd = next((name for name, value in answer.items() if not isinstance(value, int | float | np.number)), None)
     if odd:
         return f"Write numbers from 0 to 1; {odd!r} is {brief(answer[odd])}."
