@@ -72,11 +72,12 @@ def run(job, settings):
 
     Returns:
         A dict that JSON can hold: ``images`` that passed the encoder in training, ``updates`` per task, ``parameters``,
-        ``seconds_per_step``, ``weights`` (a hash of the trained ones), ``validation`` and, unless the job is one of
+        ``seconds_per_step`` and ``seconds`` of the whole run, both of processor time, so that a busy machine doesn't
+        count; ``weights`` (a hash of the trained ones), ``validation`` and, unless the job is one of
         tuning, ``test``: what :func:`measure` returns; both None if the training diverged. The arms of
         `study_book.WATCHED` also have a ``history`` of both, a list with a figure per epoch.
     """
-    arm = ARMS[job.arm]
+    arm, started = ARMS[job.arm], time.process_time()
     keras.utils.set_random_seed(job.seed)
     training = prepare_training(arm, job, settings)
     source, network = Source(settings, job, arm), training.network
@@ -85,20 +86,22 @@ def run(job, settings):
     seconds, history = {}, {name: [] for name in sets}
     for step in range(job.steps):
         inputs, targets, tasks, presence = source.batch(step)
-        began = time.perf_counter()
+        began = time.process_time()
         training.step(inputs, targets, tasks=tasks, presence=presence)
-        seconds.setdefault(tuple(tasks), []).append(time.perf_counter() - began)
+        seconds.setdefault(tuple(tasks), []).append(time.process_time() - began)
         if job.stage == "main" and job.arm in WATCHED and (step + 1) % epoch == 0:
             for name, figures in history.items():
                 figures.append(measure(network, held_out(settings, name), arm.tasks))
     finite = all(np.isfinite(values).all() for values in network.get_weights())
+    figures = {name: measure(network, held_out(settings, name), arm.tasks) if finite else None for name in sets}
     return {
         "images": job.steps * settings.batch_size,
         "updates": {name: sum(len(each) for tasks, each in seconds.items() if name in tasks) for name in arm.tasks},
         "parameters": used_parameters(network, arm.tasks),
         "seconds_per_step": round(float(np.mean([np.median(each) for each in seconds.values()])), 4),
+        "seconds": round(time.process_time() - started, 1),
         "weights": hash_of(network),
-        **{name: measure(network, held_out(settings, name), arm.tasks) if finite else None for name in sets},
+        **figures,
         **({"history": history} if history["validation"] else {}),
     }
 

@@ -67,6 +67,12 @@ def best_joint(lines, arms):
     return max(scores, key=scores.get)
 
 
+def effort(lines):
+    """What the book took, as text."""
+    hours = sum(line["seconds"] for line in lines) / 3600
+    return f"{len(lines)} runs, {hours:.1f} hours of processor time in all"
+
+
 def table(lines, arms):
     """All comparisons as text: first equal images, then equal updates, equal time, then fewer labels."""
     parts = [
@@ -82,7 +88,7 @@ def table(lines, arms):
             rows = compare(lines, measure, some, regime, budget)
             if rows:
                 text += ["", *_lines_of(lines, rows, measure, title, regime, budget)]
-    return "\n".join(text[1:]) or "no two runs to compare yet"
+    return "\n".join([effort(lines), *(text or ["no two runs to compare yet"])])
 
 
 def _lines_of(lines, rows, measure, title, regime, budget):

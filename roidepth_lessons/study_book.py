@@ -60,8 +60,8 @@ class Settings:
 
     height: int = 64
     width: int = 192
-    streets: int = 1200
-    steps: int = 600
+    streets: int = 896
+    steps: int = 448
     batch_size: int = 16
     seeds: int = 5
     rates: tuple = (0.001, 0.002, 0.004)

@@ -153,7 +153,7 @@ def toys(monkeypatch):
 def test_a_run_can_be_repeated_to_the_bit_and_says_what_it_did(toys):
     again = [study.run(job(arm="by turns, one Adam", steps=4), QUICK) for _ in range(2)]
     for each in again:
-        each.pop("seconds_per_step")
+        assert each.pop("seconds") > 4 * each.pop("seconds_per_step") > 0
     assert again[0] == again[1]
     assert again[0]["updates"] == {"detection": 2, "depth": 2}
     assert again[0]["images"] == 16
@@ -213,7 +213,8 @@ def test_predict_agrees_with_the_losses_maps():
 
 def line_of(job, ap50=0.5, abs_rel=0.2, seconds=0.1):
     measured = {"ap50": ap50, "abs_rel": abs_rel}
-    return dataclasses.asdict(job) | {"validation": measured, "test": measured, "seconds_per_step": seconds}
+    clock = {"seconds_per_step": seconds, "seconds": 3600 * seconds}
+    return dataclasses.asdict(job) | {"validation": measured, "test": measured} | clock
 
 
 def test_the_jobs_of_all_stages():
@@ -229,9 +230,9 @@ def test_the_jobs_of_all_stages():
     assert len({study_book.key_of(line) for line in lines}) == len(lines)
     assert {line["rate"] for line in lines if line["stage"] != "tuning"} == {0.004}
     steps = {(line["arm"], line["budget"]): line["steps"] for line in lines if line["stage"] == "budgets"}
-    assert steps["by turns, one Adam", "updates"] == 1200
-    assert steps["joint, gradient surgery", "time"] == 300
-    assert {(line["seed"], line["steps"]) for line in lines if line["stage"] == "tuning"} == {(0, 300)}
+    assert steps["by turns, one Adam", "updates"] == 2 * settings.steps
+    assert steps["joint, gradient surgery", "time"] == settings.steps // 2
+    assert {(line["seed"], line["steps"]) for line in lines if line["stage"] == "tuning"} == {(0, settings.steps // 2)}
     assert 0 not in {line["seed"] for line in lines if line["stage"] != "tuning"}
 
 
@@ -368,7 +369,8 @@ def test_the_table_has_every_comparison_there_is_and_no_other():
     assert text.count("equal images") == 2
     assert "+2.00" in text
     assert "half of the streets" not in text
-    assert study_answers.table([], ()) == "no two runs to compare yet"
+    assert study_answers.effort(LINES) == text.splitlines()[0] == "12 runs, 1.2 hours of processor time in all"
+    assert study_answers.table([], ()).endswith("no two runs to compare yet")
 
 
 def test_the_command_prints_the_table_of_a_book_and_repeats_a_run(tmp_path, capsys, monkeypatch):
