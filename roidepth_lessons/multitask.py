@@ -57,7 +57,7 @@ class TaskTraining:
         self._learnt = weighing.variables if weighing else {}  # {task: variable}
         learnt = [*network.trainable_variables, *self._learnt.values()]
         self._memory = SharedMemory(optimizer, learnt) if one_optimizer else None
-        self._models, self._trainable = {}, {}
+        self._models, self._trainable, self._ready = {}, {}, set()
 
     def _check_names(self):
         if not isinstance(self.network.output, dict):
@@ -126,8 +126,11 @@ class TaskTraining:
         self.steps += 1
         if not chosen:
             return {}
-        targets = self._targets(targets, chosen)
-        return self.model(*chosen).train_on_batch(inputs, targets, sample_weight=weights, return_dict=True)
+        model, targets = self.model(*chosen), self._targets(targets, chosen)
+        if chosen not in self._ready:
+            make_variables(model, inputs, targets)
+            self._ready.add(chosen)
+        return model.train_on_batch(inputs, targets, sample_weight=weights, return_dict=True)
 
     def evaluate(self, inputs, targets):
         """Losses of one batch without their weights, as at prediction: ``{output: loss}`` of the targets given."""
@@ -193,6 +196,7 @@ class TaskTraining:
         self.steps = int(state["steps"])
         if not self._memory:
             self._models = {chosen: model for chosen, model in self._models.items() if "+".join(chosen) in trained}
+            self._ready &= set(self._models)
 
     def save(self, path):
         """Writes :meth:`state` to a ``.npz`` file, whole or not at all."""
@@ -361,6 +365,25 @@ def freeze_normalisation(model):
         elif hasattr(layer, "layers"):
             frozen += freeze_normalisation(layer)
     return frozen
+
+
+def make_variables(model, inputs, targets):
+    """Makes the variables that Keras makes within the first training step: of the optimizer, and to track the losses.
+
+    TensorFlow traces a step that makes variables twice, and half of the time until the first step is over is lost so.
+    Nothing else comes of it, and nothing at all on other backends.
+
+    Args:
+        model: A compiled Keras model.
+        inputs, targets: A batch, as for `train_on_batch`.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    inputs, targets = (keras.tree.map_structure(lambda values: values[:1], each) for each in (inputs, targets))
+    model.compute_loss(inputs, targets, model(_tensors(inputs), training=False))
+    model.reset_metrics()
 
 
 class PerImage(keras.losses.Loss):

@@ -60,11 +60,11 @@ class Settings:
 
     height: int = 64
     width: int = 192
-    streets: int = 896
-    steps: int = 448
+    streets: int = 640
+    steps: int = 320
     batch_size: int = 16
     seeds: int = 5
-    rates: tuple = (0.001, 0.002, 0.004)
+    rates: tuple = (0.002, 0.004, 0.008)
     validation_streets: int = 200
     test_streets: int = 400
     channels: tuple = (16, 24, 32, 48, 64)

@@ -574,9 +574,10 @@ def parts(network):
 
 def test_the_network_of_the_course_trains_in_every_mode(roi_depth, street_batches):
     network = roi_depth.network
+    inputs, targets = street_batches[0]
+    roi_depth.step(inputs, targets)
     history = roi_depth.model().fit(street_batches, epochs=1, verbose=0)  # joint: plain Keras
     assert np.isfinite(history.history["loss"]).all()
-    inputs, targets = street_batches[0]
 
     before = parts(network)
     head_memory = [each for each in roi_depth.optimizer_variables() if "depth_d" in each.path]

@@ -228,7 +228,7 @@ def test_the_jobs_of_all_stages():
         ]
     assert counts == {"tuning": 39, "main": 65, "labels": 50, "budgets": 40}
     assert len({study_book.key_of(line) for line in lines}) == len(lines)
-    assert {line["rate"] for line in lines if line["stage"] != "tuning"} == {0.004}
+    assert {line["rate"] for line in lines if line["stage"] != "tuning"} == {max(settings.rates)}
     steps = {(line["arm"], line["budget"]): line["steps"] for line in lines if line["stage"] == "budgets"}
     assert steps["by turns, one Adam", "updates"] == 2 * settings.steps
     assert steps["joint, gradient surgery", "time"] == settings.steps // 2
