@@ -46,7 +46,7 @@ import importlib
 import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +105,8 @@ class Exercise:
         stub: What the lesson starts with, if that is neither None nor ... nor a function that returns them; `test` must
             then raise NotImplementedError for it.
         tolerance: How far numbers may be off, relative to the expected ones and absolute.
+        tips: What to say after an error in the answer's code, by words of the error: dict from them to the sentence.
+        further: Function of an answer that is right so far, as `test`: for what the results alone don't show.
     """
 
     asks: str
@@ -114,6 +116,8 @@ class Exercise:
     test: Callable | None = None
     stub: object = None
     tolerance: float = 1e-5
+    tips: Mapping = field(default_factory=dict)
+    further: Callable | None = None
 
     def judge(self, answer):
         """Says "right.", "not tried yet. ..." or "not yet. ..." with what is likely wrong."""
@@ -122,10 +126,13 @@ class Exercise:
             if all(_is_untouched(each) for each in results):
                 return f"{NOT_TRIED} Wanted: {self.asks}"
             fault = self.test(answer) if self.test else self._fault(results)
+            if not fault and self.further:
+                fault = self.further(answer)
         except NotImplementedError:
             return f"{NOT_TRIED} Wanted: {self.asks}"
         except Exception as error:  # whatever a learner's code may raise
-            fault = f"It stopped with {type(error).__name__}: {error}"
+            tips = [tip for words, tip in self.tips.items() if words in str(error)]
+            fault = " ".join([f"It stopped with {type(error).__name__}: {error}", *tips])
         return f"not yet. {fault}" if fault else RIGHT
 
     def _results(self, answer):

@@ -1,10 +1,8 @@
 """What is known about the exercises of lesson 04: see `checks`."""
 
-from dataclasses import replace
-
 import numpy as np
 
-from .checks import EXERCISES, NOT_TRIED, RIGHT, Exercise, brief
+from .checks import EXERCISES, Exercise, brief
 
 
 def _peaks(around=2, border=2, lowest=0.3, above=np.greater_equal):
@@ -20,24 +18,6 @@ def _peaks(around=2, border=2, lowest=0.3, above=np.greater_equal):
         ]
 
     return peaks
-
-
-def _explaining(known, errors):
-    """The same exercise, with a sentence of its own for errors that a likely slip raises.
-
-    Args:
-        known: An `Exercise` with cases.
-        errors: Dict from a part of Python's message to the sentence that helps, and an answer that makes the slip.
-    """
-
-    def test(answer):
-        verdict = known.judge(answer)
-        if verdict.startswith(NOT_TRIED):
-            raise NotImplementedError
-        sentences = (sentence for part, (sentence, _) in errors.items() if part in verdict)
-        return None if verdict == RIGHT else next(sentences, verdict.removeprefix("not yet. "))
-
-    return replace(known, cases=(), test=test, mistakes={**known.mistakes, **dict(errors.values())})
 
 
 def _peaks_before(heat):
@@ -143,7 +123,11 @@ _TWO_NEAR = np.array([[0.1, 0.2, 0.1, 0.2, 0.1], [0.2, 0.9, 0.4, 0.8, 0.2], [0.1
 _APART = np.zeros((5, 6))
 _APART[[0, 1, 4, 4], [0, 4, 1, 5]] = [0.7, 0.3, 0.5, 0.2]
 _IN_CORNER = np.array([[0.2, 0.1, 0.0, 0.0], [0.1, 0.35, 0.2, 0.6], [0.1, 0.1, 0.1, 0.1], [0.4, 0.0, 0.1, 0.45]])
-_PEAKS = Exercise(
+_BEGINS_TOO_EARLY = (
+    "A window that begins at row - 2 is empty at the upper edge: -2 counts from the end. In `padded` every cell has "
+    "moved by 2, so its window begins at row."
+)
+EXERCISES["04.2"] = Exercise(
     asks="peaks(heat), a list of (row, column)",
     cases=[(_TWO_NEAR,), (_APART,), (_IN_CORNER,)],
     right=[
@@ -168,17 +152,9 @@ _PEAKS = Exercise(
         "The right cells in another order: leave it as np.ndindex gives it, row by row.": (
             lambda heat: sorted(_peaks()(heat), key=lambda cell: -heat[cell])
         ),
+        _BEGINS_TOO_EARLY: _peaks_before,
     },
-)
-EXERCISES["04.2"] = _explaining(
-    _PEAKS,
-    errors={
-        "zero-size array": (
-            "A window that begins at row - 2 is empty at the upper edge: -2 counts from the end. In `padded` every "
-            "cell has moved by 2, so its window begins at row.",
-            _peaks_before,
-        ),
-    },
+    tips={"zero-size array": _BEGINS_TOO_EARLY},
 )
 _MANY = np.array([[0.0, 0.0, 10.0, 10.0], [20.0, 20.0, 40.0, 30.0], [1.0, 2.0, 4.0, 9.0], [52.0, 40.0, 60.0, 50.0]])
 _OTHERS = np.array([[5.0, 0.0, 15.0, 10.0], [0.0, 0.0, 10.0, 10.0], [2.0, 1.0, 9.0, 4.0], [13.0, 2.0, 18.0, 9.0]])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import EXERCISES, NOT_TRIED, RIGHT, Exercise, brief, to_numpy, wrong_keys
+from .checks import EXERCISES, Exercise, brief, to_numpy, wrong_keys
 
 
 def _depth_cases():
@@ -87,7 +87,21 @@ EXERCISES["05.1"] = Exercise(
     },
 )
 
-_MASK = Exercise(
+_STOPPED = {
+    "truth value": (
+        "`and`, `not` and `0 < depth <= 80` ask for a single True or False: join two comparisons of arrays with &, "
+        "each in parentheses."
+    ),
+    "bitwise_and": "& binds tighter than > and <=: put each comparison in parentheses.",
+}
+
+
+def _no_mask(has_label):
+    kind = to_numpy(has_label(*_depth_cases()[0])).dtype
+    return None if kind.kind == "b" else f"The pixels are right, but as numbers ({kind}): leave them True and False."
+
+
+EXERCISES["05.2"] = Exercise(
     asks="has_label(depth), an array of True and False in the shape of depth",
     cases=_depth_cases(),
     right=[
@@ -106,44 +120,14 @@ _MASK = Exercise(
         "That is the depth; wanted is True or False for every pixel.": (
             lambda depth: np.where((depth > 0) & (depth <= 80), depth, 0)
         ),
-    },
-)
-"""Exercise 05.2 as far as comparing results goes; :func:`_wrong_mask` adds what they don't show."""
-
-_STOPPED = {
-    "truth value": (
-        "`and`, `not` and `0 < depth <= 80` ask for a single True or False: join two comparisons of arrays with &, "
-        "each in parentheses."
-    ),
-    "bitwise_and": "& binds tighter than > and <=: put each comparison in parentheses.",
-}
-"""What to say about an error of NumPy, by words of its message."""
-
-
-def _wrong_mask(answer):
-    verdict = _MASK.judge(answer)
-    if verdict.startswith(NOT_TRIED):
-        raise NotImplementedError
-    if verdict != RIGHT:
-        hint = next((f". {hint}" for words, hint in _STOPPED.items() if words in verdict), "")
-        return verdict.removeprefix("not yet. ") + hint
-    kind = to_numpy(answer(*_depth_cases()[0])).dtype
-    return None if kind.kind == "b" else f"The pixels are right, but as numbers ({kind}): leave them True and False."
-
-
-EXERCISES["05.2"] = Exercise(
-    asks=_MASK.asks,
-    test=_wrong_mask,
-    right=_MASK.right,
-    stub=lambda depth: None,
-    mistakes={
-        **_MASK.mistakes,
         _STOPPED["truth value"]: lambda depth: 0 < depth <= 80,
         _STOPPED["bitwise_and"]: lambda depth: depth > 0 & depth <= 80,
         "The pixels are right, but as numbers (float64): leave them True and False.": (
             lambda depth: ((depth > 0) & (depth <= 80)).astype(float)
         ),
     },
+    tips=_STOPPED,
+    further=_no_mask,
 )
 
 EXERCISES["05.3"] = Exercise(

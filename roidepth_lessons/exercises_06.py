@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import EXERCISES, NOT_TRIED, RIGHT, Exercise, brief, wrong_keys
+from .checks import EXERCISES, Exercise, brief, wrong_keys
 
 _WHAT_MOVES = {
     "weights of the encoder": "moves",
@@ -82,7 +82,19 @@ def _is_there(label):
     return label is not None
 
 
-_WHO_IS_THERE = Exercise(
+_STOPS = {
+    "truth value": "`bool` of a map asks whether its pixels are true, and there are many. Ask whether it is None.",
+    "no len()": "None has no length. Ask whether it is None.",
+}
+
+
+def _no_masks(presence_of):
+    if any(np.asarray(mask).dtype != bool for mask in presence_of(_PHOTOS).values()):
+        return "Those are numbers. A mask holds True or False: TaskTraining refuses anything else."
+    return None
+
+
+EXERCISES["06.2"] = Exercise(
     asks="presence_of(photos), which returns a dictionary of two masks",
     cases=[(_PHOTOS,), (_PHOTOS[::-1],), (_PHOTOS[1:3],)],
     right=[
@@ -114,41 +126,14 @@ _WHO_IS_THERE = Exercise(
             ("detection", "depth"),
             np.array([_is_there(photo["boxes"]) and _is_there(photo["depth"]) for photo in photos]),
         ),
-    },
-)
-
-_STOPS = {
-    "truth value": "`bool` of a map asks whether its pixels are true, and there are many. Ask whether it is None.",
-    "no len()": "None has no length. Ask whether it is None.",
-}
-
-
-def _wrong_presence(presence_of):
-    """The fault of `_WHO_IS_THERE`, with a tip where the answer stops; then whether the masks are booleans."""
-    verdict = _WHO_IS_THERE.judge(presence_of)
-    if verdict.startswith(NOT_TRIED):
-        raise NotImplementedError
-    if verdict != RIGHT:
-        tips = [tip for words, tip in _STOPS.items() if "It stopped with" in verdict and words in verdict]
-        return " ".join([verdict.removeprefix("not yet. "), *tips])
-    if any(np.asarray(mask).dtype != bool for mask in presence_of(_PHOTOS).values()):
-        return "Those are numbers. A mask holds True or False: TaskTraining refuses anything else."
-    return None
-
-
-EXERCISES["06.2"] = Exercise(
-    asks=_WHO_IS_THERE.asks,
-    right=_WHO_IS_THERE.right,
-    test=_wrong_presence,
-    stub=lambda photos: None,
-    mistakes={
-        **_WHO_IS_THERE.mistakes,
         "Those are numbers. A mask holds True or False": _masks(
             lambda boxes: float(_is_there(boxes)), lambda depth: float(_is_there(depth))
         ),
         "`bool` of a map asks whether its pixels are true, and there are many.": _masks(_is_there, bool),
         "None has no length. Ask whether it is None.": _masks(lambda boxes: len(boxes) >= 0, _is_there),
     },
+    tips=_STOPS,
+    further=_no_masks,
 )
 
 

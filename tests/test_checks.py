@@ -129,6 +129,20 @@ def test_verdicts_on_functions(answer, verdict):
     assert verdict in tiny().judge(answer)
 
 
+def test_a_tip_follows_an_error_with_its_words_and_a_further_test_what_is_right_so_far():
+    exercise = tiny(tips={"'gone'": "Look for it."}, further=lambda answer: "A float, please." * hasattr(answer, "bad"))
+    assert exercise.judge(lambda p, t: {}["gone"]) == "not yet. It stopped with KeyError: 'gone' Look for it."
+    assert exercise.judge(lambda p, t: {}["lost"]) == "not yet. It stopped with KeyError: 'lost'"
+    assert faults(exercise) == []
+
+    def right(predicted, true):
+        return TINY["right"][0](predicted, true)
+
+    right.bad = True
+    assert exercise.judge(right) == "not yet. A float, please."
+    assert "divide by how many" in exercise.judge(TINY["mistakes"][ADVICE[0]])
+
+
 def test_an_answer_cannot_spoil_the_cases():
     def spoil(predicted, true):
         predicted -= true
