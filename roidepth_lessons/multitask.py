@@ -383,7 +383,6 @@ def make_variables(model, inputs, targets):
         model.optimizer.build(model.trainable_variables)
     inputs, targets = (keras.tree.map_structure(lambda values: values[:1], each) for each in (inputs, targets))
     model.compute_loss(inputs, targets, model(_tensors(inputs), training=False))
-    model.reset_metrics()
 
 
 class PerImage(keras.losses.Loss):

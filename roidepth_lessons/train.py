@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from . import DATA_FOLDER, __version__, dataset, depth, detection, kitti, model, streets
+from . import DATA_FOLDER, __version__, dataset, depth, detection, kitti, model, multitask, streets
 from .session import ProgressLine, fit_progress
 
 LOSSES = {
@@ -122,7 +122,7 @@ def train(settings, run_folder, out):
     if batches == 0:
         raise ValueError(f"{root}: {len(examples)} frames don't fill one batch of {settings.batch_size}")
     compile_network(network, settings.epochs * batches, settings.learning_rate)
-    network.optimizer.build(network.trainable_variables)
+    multitask.make_variables(network, *dataset.Batches(examples, settings.batch_size, settings.seed)[0])
     for epoch in range(_resume(network, run_folder, batches), settings.epochs):
         _run_epoch(network, examples, settings, epoch, run_folder)
     bare = _finish(network, out)

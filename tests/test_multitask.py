@@ -114,6 +114,45 @@ def test_separate_optimizers_remember_nothing_of_one_another():
     assert changed(training.optimizer_variables("y1"), [np.zeros(v.shape) for v in training.optimizer_variables("y1")])
 
 
+def variables_made(function):
+    """How many variables TensorFlow makes while a function runs."""
+    import tensorflow
+
+    made = []
+
+    def note(make, **options):
+        made.append(options.get("name"))
+        return make(**options)
+
+    with tensorflow.variable_creator_scope(note):
+        result = function()
+    return len(made), result
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="what is made here, TensorFlow traces")
+def test_a_first_step_makes_no_variables_and_is_the_same_as_without():
+    x, targets = toys.random_batch(np.random.default_rng(0))
+    plain, prepared = toys.build_shared_layer(), toys.build_shared_layer()
+    for network in (plain, prepared):
+        network.compile(keras.optimizers.Adam(0.01), loss=HALVES)
+    multitask.make_variables(prepared, x, targets)
+    count, logs = variables_made(lambda: prepared.train_on_batch(x, targets, return_dict=True))
+    wanted_count, wanted = variables_made(lambda: plain.train_on_batch(x, targets, return_dict=True))
+    assert (count, logs) == (0, wanted)
+    assert wanted_count > 0
+    assert changed(prepared.trainable_variables, snapshot(plain.trainable_variables)) == []
+
+
+@pytest.mark.parametrize("one_optimizer", [True, False])
+def test_what_a_step_trains_is_prepared_once(monkeypatch, one_optimizer):
+    training, prepared = shared_training(one_optimizer=one_optimizer), []
+    monkeypatch.setattr(multitask, "make_variables", lambda model, inputs, targets: prepared.append(model.name))
+    x, targets = toys.random_batch(np.random.default_rng(0))
+    for tasks in (["y1"], ["y1"], ["y1", "y2"], ["y2", "y1"]):
+        training.step(x, targets, tasks=tasks)
+    assert prepared == ["y1", "y1_and_y2"]
+
+
 def test_the_joint_model_fits_as_plain_keras_does():
     x, targets = toys.two_planes(seed=2)
     training = planes_training(loss_weights={"y2": 0.5})
