@@ -83,7 +83,8 @@ def run_seeds(path, seeds):
     record |= {"code": code_of(notebook), **facts(command)}
     missing = [seed for seed in seeds if str(seed) not in record["seeds"]]
     for seed in counted(missing, path.stem):
-        record["seeds"][str(seed)] = outcome(path, notebook, seed)
+        record["seeds"] |= {str(seed): outcome(path, notebook, seed)}
+        record["seeds"] = dict(sorted(record["seeds"].items(), key=lambda item: int(item[0])))
         text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
         FOLDER.mkdir(parents=True, exist_ok=True)
         write_atomically(FOLDER / f"{path.stem}.json", lambda file, text=text: file.write(text.encode()))
