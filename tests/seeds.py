@@ -106,10 +106,10 @@ def summary(path, record):
 def joined(lines):
     """The same line of several seeds as one: a number that differs becomes ``mean [lowest, highest]``.
 
-    >>> joined(["depth 30 %", "depth 34 %"])
-    'depth 32 [30, 34] %'
+    >>> joined(["depth  30 %", "depth 134 %"])
+    'depth 82 [30, 134] %'
     """
-    texts = {NUMBER.sub("\0", line) for line in lines}
+    texts = {" ".join(NUMBER.sub("\0", line).split()) for line in lines}
     if len(texts) > 1:
         return f"(lines of different form) {lines[0]}"
     columns = zip(*(NUMBER.findall(line) for line in lines), strict=True)

@@ -33,7 +33,7 @@ def test_every_seed_is_run_once_and_failures_and_numbers_are_kept(lesson, capsys
     assert seeds.main(["--seeds", "1-2", str(lesson)]) == 0
     assert seeds.main(["--seeds", "2-3", str(lesson)]) == 1
     report = capsys.readouterr().out
-    assert "way A   boxes ≈ 0.50 [0.25, 0.75], 2000 [1000, 3000] pixels, always 7" in report
+    assert "way A boxes ≈ 0.50 [0.25, 0.75], 2000 [1000, 3000] pixels, always 7" in report
     assert "seed 3 FAILED: 05_small, cell 4 ('print(f\"way A   boxes" in report
     assert "this should hold, and does not: small" in report
     record = json.loads((seeds.FOLDER / "05_small.json").read_text())
@@ -76,7 +76,7 @@ def test_a_lesson_without_one_seed_is_refused(source):
 
 def test_lines_of_another_form_are_not_averaged():
     assert seeds.joined(["a 1", "a 1"]) == "a 1"
-    assert seeds.joined(["a -1.5", "a +2"]) == "a 0.2 [-1.5, 2.0]"
+    assert seeds.joined(["a -1.5", "a   +2"]) == "a 0.2 [-1.5, 2.0]"
     assert seeds.joined(["a 1", "b 1"]) == "(lines of different form) a 1"
 
 
