@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import CLASSES, detection, kitti, label_statistics, metrics, roi
+from . import CLASSES, detection, kitti, kitti_rules, label_statistics, metrics, roi
 from .dataset import NEIGHBOUR_OF
 from .frames import DONT_CARE
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 19))
 """The lowest scores that are tried: 0.1 to 0.9."""
+LOWEST_KITTI_IMAGE = 370
+"""Rows. In smaller images, such as streets, KITTI's least box heights shrink with the image."""
 
 
 def evaluate(model, root, frame_ids=None, mode="auto", report=None):
@@ -43,6 +45,7 @@ def measure_frame(model, frame, mode):
     truth = [index for index, each in enumerate(frame.objects) if each.name in CLASSES]
     return {
         "truth": true_regions(frame),
+        "kitti": _for_kitti_rules(frame, prediction.candidates),
         "candidates": prediction.candidates,
         "distinct": _distinct(prediction.candidates),
         "pairs": _matched_objects(frame, prediction),
@@ -68,6 +71,35 @@ def true_regions(frame):
             labels.append(CLASSES.index(name) if name in CLASSES else -1)
             ignored.append(each.name not in CLASSES)
     return {"boxes": np.reshape(boxes, (-1, 4)), "labels": np.array(labels, int), "ignored": np.array(ignored, bool)}
+
+
+def _for_kitti_rules(frame, candidates):
+    """Labels and detections as `kitti_rules.average_precision` wants them, in pixels of an image of KITTI's size."""
+    enlarged = max(1.0, LOWEST_KITTI_IMAGE / frame.image.shape[0])
+    labels = {
+        "names": [each.name for each in frame.objects],
+        "boxes": enlarged * np.reshape([each.box for each in frame.objects], (-1, 4)),
+        "occlusion": [each.occlusion for each in frame.objects],
+        "truncation": [each.truncation for each in frame.objects],
+    }
+    names = [CLASSES[label] for label in candidates["labels"]]
+    return labels, {"names": names, "boxes": enlarged * candidates["boxes"], "scores": candidates["scores"]}
+
+
+def _kitti_precision(rows):
+    """``{class: {"ap50_easy", ...}}``: `kitti_rules.average_precision` at both overlaps and all levels."""
+    labels, found = ([row["kitti"][side] for row in rows] for side in (0, 1))
+    precision = {}
+    for name in CLASSES:
+        neighbours = [other for other, of in NEIGHBOUR_OF.items() if of == name]
+        precision[name] = {
+            f"ap{percent}_{level}": kitti_rules.average_precision(
+                labels, found, name, limits, percent / 100, neighbours
+            )
+            for percent in (50, 70)
+            for level, *limits in kitti.DIFFICULTIES
+        }
+    return precision
 
 
 def match_objects(frame, objects):
@@ -243,9 +275,11 @@ def summarise(rows, mode):
     """Rows of :func:`measure_frame` to one dictionary.
 
     Returns:
-        ``frames``; ``mode``; ``detection.<Class>.{ap50, ap, count}``, 0 to 1; ``by_threshold``, rows of
-        `metrics.detection_errors` for what would be reported at other thresholds; ``distance.{all, <Class>}`` of
-        `metrics.distance_errors` against the label's z (the box centre) and ``distance.by_range``;
+        ``frames``; ``mode``; ``detection.<Class>.{ap50, ap, count}`` by COCO's rules, 0 to 1, and
+        ``detection.<Class>.{ap50, ap70}_{easy, moderate, hard}`` by KITTI's, at overlaps of 0.5 and 0.7 for all classes
+        (`kitti_rules.average_precision`; least box heights shrink with images lower than 370 rows); ``by_threshold``,
+        rows of `metrics.detection_errors` for what would be reported at other thresholds; ``distance.{all, <Class>}``
+        of `metrics.distance_errors` against the label's z (the box centre) and ``distance.by_range``;
         ``distance_surface`` likewise against the visible surface; ``distance_instance`` for the detection head alone;
         ``baseline_box_height`` for z = f H / h on the same detections, with H fitted to KITTI's labels
         (:func:`class_heights`); ``depth.{image, inside_boxes}`` of
@@ -255,10 +289,12 @@ def summarise(rows, mode):
     truths = [row["truth"] for row in rows]
     pairs = np.concatenate([row["pairs"] for row in rows]) if rows else np.zeros((0, 7))
     work = [row["head_work"] for row in rows]
+    by_coco = metrics.average_precision(truths, [row["candidates"] for row in rows], list(CLASSES))
+    by_kitti = _kitti_precision(rows)
     return {
         "frames": len(rows),
         "mode": mode,
-        "detection": metrics.average_precision(truths, [row["candidates"] for row in rows], list(CLASSES)),
+        "detection": {name: by_coco[name] | by_kitti[name] for name in CLASSES},
         "by_threshold": metrics.detection_errors(truths, [row["distinct"] for row in rows], list(CLASSES), THRESHOLDS),
         "distance": _distance_figures(pairs, predicted=3, true=1),
         "distance_surface": _distance_figures(pairs, predicted=4, true=2),
@@ -302,8 +338,13 @@ def table(figures):
     )
     depth = figures["depth"]
     best = max(figures["by_threshold"], key=lambda each: each["f1"] or 0)
+    by_kitti = {
+        name: " / ".join(percent(figures["detection"][name][f"{key}_moderate"]).strip() for key in ("ap50", "ap70"))
+        for name in CLASSES
+    }
     lines += [
         f"{'all':<12}{'':27}{percent(centre):>24}{percent(surface):>10}",
+        f"AP by KITTI's rules, moderate, overlap 0.5 / 0.7: {', '.join(' '.join(each) for each in by_kitti.items())}",
         f"most hits for the fewest false alarms (F1 {percent(best['f1']).strip()}): threshold {best['threshold']:.2f}",
         f"box height alone (z = f H / h), same objects: {percent(baseline)}",
         f"depth map, AbsRel: image {percent(depth['image']['abs_rel'])}, inside boxes "

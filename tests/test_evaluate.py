@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,6 +72,7 @@ FOUND = {
     ],
     "empty": [],
 }
+KITTI_KEYS = [f"ap{percent}_{level}" for percent in (50, 70) for level in ("easy", "moderate", "hard")]
 WORK = {"near": 25.0, "sparse": 75.0, "empty": 0.0}
 
 
@@ -114,7 +116,66 @@ def test_average_precision(figures):
     assert car["ap"] == pytest.approx(car["ap50"])
     assert (pedestrian["count"], pedestrian["ap50"]) == (1, pytest.approx(1))
     assert pedestrian["ap"] == pytest.approx(0.3)  # right at IoU 0.5, 0.55 and 0.6 of the ten thresholds
-    assert cyclist == {"ap50": None, "ap": None, "count": 0}
+    assert (cyclist["ap50"], cyclist["ap"], cyclist["count"]) == (None, None, 0)
+    assert set(car) == set(cyclist) == {"ap50", "ap", "count", *KITTI_KEYS}
+
+
+def test_average_precision_by_kittis_rules(figures):
+    """Two cars count, that of "near" and the second of "sparse": the third is cut off. 0.9 is right, 0.75 as well; 0.95
+    finds the van, 0.7 lies where nobody labelled anything, 0.65 is the car that is cut off; 0.85 is a false alarm.
+
+    At 0.9, recall 1/2, precision is 1; at 0.75 it is 2/3. 20 positions read 1, 20 read 2/3. The images have 60 rows, so
+    the lowest box that counts has 60 * 40 / 370 = 6.5: all of these are higher.
+    """
+    car, pedestrian, cyclist = (figures["detection"][name] for name in CLASSES)
+    for key in KITTI_KEYS:
+        assert car[key] == pytest.approx((20 + 20 * 2 / 3) / 40)
+        assert pedestrian[key] == pytest.approx(1 if "50" in key else 0)  # an IoU of 0.63
+        assert cyclist[key] is None
+
+
+@pytest.mark.parametrize(("rows", "counted"), [(375, "00111"), (370, "00111"), (148, "11111"), (740, "00111")])
+def test_least_heights_shrink_with_small_images(rows, counted):
+    """KITTI's heights are 40 and 25 pixels; in 148 rows, two fifths of 370, they are 16 and 10."""
+    image = np.zeros((rows, 64, 3), np.uint8)
+    camera = Camera([[90, 0, 32, 0], [0, 90, 32, 0], [0, 0, 1, 0]], rows, 64)
+    for height, counts in zip((10, 24.9, 25, 40, 60), counted, strict=True):
+        label = RoadObject("Car", (0.0, 0.0, 50.0, float(height)), 0.0, 0, 0.1, (1.5, 1.6, 4.0), (0.0, 1.65, 9.0), 0.1)
+        nothing = {"boxes": np.zeros((0, 4)), "labels": np.zeros(0, int), "scores": np.zeros(0)}
+        one = evaluate._kitti_precision(
+            [{"kitti": evaluate._for_kitti_rules(Frame("", image, camera, (label,)), nothing)}]
+        )
+        assert one["Car"]["ap50_moderate"] == (0 if counts == "1" else None)
+        assert one["Car"]["ap50_easy"] == (0 if height >= (40 if rows > 148 else 16) else None)
+
+
+def test_levels_and_neighbours_reach_the_rules():
+    """A car that is largely occluded counts at the hard level only, a partly occluded one at moderate, too. Finding a
+    person who sits is no mistake for pedestrians, finding a van is one.
+    """
+    boxes = [(10.0 * place, 10.0, 10.0 * place + 9, 39.0) for place in range(5)]
+    names = ("Car", "Car", "Pedestrian", "Person_sitting", "Van")
+    facts = zip(names, boxes, (2, 1, 0, 0, 0), strict=True)
+    labels = tuple(RoadObject(name, box, 0.0, occlusion) for name, box, occlusion in facts)
+    frame = Frame("", np.zeros((HEIGHT, WIDTH, 3), np.uint8), frame_named("near").camera, labels)
+    found = {
+        "boxes": np.array(boxes),
+        "labels": np.array([0, 0, 1, 1, 1]),
+        "scores": np.array([0.5, 0.6, 0.5, 0.9, 0.8]),
+    }
+    figures = evaluate._kitti_precision([{"kitti": evaluate._for_kitti_rules(frame, found)}])
+    assert [figures["Car"][f"ap70_{level}"] for level in ("easy", "moderate", "hard")] == [None, 1, 1]
+    assert figures["Pedestrian"]["ap50_moderate"] == pytest.approx(1 / 2)
+
+
+def test_average_precision_counts_what_is_not_certain_enough_to_be_reported(root, figures):
+    class Shy(Stub):
+        def predict(self, *arguments):
+            return replace(super().predict(*arguments), objects=())
+
+    shy = evaluate.evaluate(Shy(), root, mode="roi")
+    assert shy["detection"] == figures["detection"]
+    assert shy["distance"]["all"]["count"] == 0
 
 
 def test_pairs_of_found_and_labelled_objects():
@@ -271,7 +332,8 @@ def test_chosen_frames_and_progress(root):
 def test_a_frame_of_which_nothing_is_known(root):
     """No label, no depth, no LiDAR: nothing can be measured but the work, and nothing fails."""
     figures = evaluate.evaluate(Stub(), root, ["empty"])
-    assert all(figures["detection"][name] == {"ap50": None, "ap": None, "count": 0} for name in CLASSES)
+    nothing_to_find = {"ap50": None, "ap": None, "count": 0, **dict.fromkeys(KITTI_KEYS)}
+    assert all(figures["detection"][name] == nothing_to_find for name in CLASSES)
     assert figures["distance"]["all"]["count"] == figures["depth"]["image"]["count"] == 0
     assert figures["distance"]["all"]["abs_rel"] is figures["distance"]["all"]["abs_rel_interval"] is None
     assert figures["head_work"] == {"mean": 0, "max": 0}
@@ -287,8 +349,13 @@ def test_table_shows_the_figures(figures):
     assert lines[1].split() == ["Car", "83.4", "%", "83.4", "%", "3", "10.0", "%", "1.7", "%"]
     assert lines[3].split()[:4] == ["Cyclist", "-", "-", "0"]
     assert lines[4].split() == ["all", "8.3", "%", "2.0", "%"]
-    assert lines[5] == "most hits for the fewest false alarms (F1 80.0 %): threshold 0.10"
-    assert lines[6].endswith(f"{100 * figures['baseline_box_height']['all']['abs_rel']:5.1f} %")
+    by_kitti = "AP by KITTI's rules, moderate, overlap 0.5 / 0.7: Car {}, Pedestrian 100.0 % / 0.0 %, Cyclist - / -"
+    assert lines[5] == by_kitti.format("83.3 % / 83.3 %")
+    car = figures["detection"]["Car"] | {"ap50_moderate": 0.2, "ap70_moderate": 0.1}
+    others = evaluate.table(figures | {"detection": figures["detection"] | {"Car": car}}).splitlines()
+    assert others[5] == by_kitti.format("20.0 % / 10.0 %")
+    assert lines[6] == "most hits for the fewest false alarms (F1 80.0 %): threshold 0.10"
+    assert lines[7].endswith(f"{100 * figures['baseline_box_height']['all']['abs_rel']:5.1f} %")
     assert lines[-1].endswith("mean  33.3 %, most  75.0 % of the full frame")
 
 
