@@ -2,7 +2,7 @@
 
 ``python -m roidepth_lessons study`` goes through four stages, each of which needs the lines of those before:
 
-1. *tuning*: every arm with three learning rates, half as long, on a seed that is not reported, looked at on the
+1. *tuning*: every arm with four learning rates, half as long, on a seed that is not reported, looked at on the
    validation streets only: every arm gets the same effort;
 2. *main*: every arm, every seed, the same number of images;
 3. *labels*: the ways that can do without both labels on every street, where half or nine tenths have boxes only;
@@ -64,7 +64,7 @@ class Settings:
     steps: int = 320
     batch_size: int = 16
     seeds: int = 5
-    rates: tuple = (0.002, 0.004, 0.008)
+    rates: tuple = (0.002, 0.004, 0.008, 0.016)
     validation_streets: int = 200
     test_streets: int = 400
     channels: tuple = (16, 24, 32, 48, 64)

@@ -226,7 +226,7 @@ def test_the_jobs_of_all_stages():
         lines += [
             line_of(each, ap50=0.3 + 10 * each.rate, seconds=0.1 if "surgery" not in each.arm else 0.2) for each in jobs
         ]
-    assert counts == {"tuning": 39, "main": 65, "labels": 50, "budgets": 40}
+    assert counts == {"tuning": 13 * len(settings.rates), "main": 65, "labels": 50, "budgets": 40}
     assert len({study_book.key_of(line) for line in lines}) == len(lines)
     assert {line["rate"] for line in lines if line["stage"] != "tuning"} == {max(settings.rates)}
     steps = {(line["arm"], line["budget"]): line["steps"] for line in lines if line["stage"] == "budgets"}
