@@ -27,7 +27,10 @@ DENSE = 0.8
 Measured: 0.97 and more for streets, at most 0.34 for KITTI's LiDAR in images of 128x416 or larger (0.63 at 96x320)."""
 
 UNBOUNDED = np.iinfo(np.uint16).max
-"""A stored depth that means "at least so much"."""
+"""A stored depth that means "at least 256 canonical metres"."""
+
+STILL_FAR = 1.7
+"""Divided by no more than this, 256 m is still beyond `depth.FARTHEST`, where targets end."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ def zoom(example, factor, row, column):
     - Camera: both focal lengths times `factor`; the principal point moves as every point does.
     - What is in metres stays: `distances`, dimensions, the step from surface to centre. So does alpha.
     - What is in canonical metres is divided by `factor`: `depth` and the log distance of `properties`. With the new
-      camera it stands for the same metres. "At least 256" is not known any more once it is divided.
+      camera it stands for the same metres. "At least 256" stays that as long as it makes no difference for the targets,
+      then it is not known any more.
     - Depth: no value is mixed from two. A surface takes the nearest pixel's; of single points (LiDAR) each moves to its
       new place, so that there are never more of them, and where several meet, the nearest to the camera counts. The
       rim is not known.
@@ -207,8 +211,7 @@ class _Nearest:
 def _zoom_depth(stored, factor, fixed, pick):
     known = stored > 0
     scaled = np.where(known, np.clip(np.rint(stored / factor), 1, UNBOUNDED), 0).astype(np.uint16)
-    if factor > 1:
-        scaled[stored == UNBOUNDED] = 0
+    scaled[stored == UNBOUNDED] = 0 if factor > STILL_FAR else UNBOUNDED
     below = np.count_nonzero(known[1:] & known[:-1])
     if below >= DENSE * np.count_nonzero(known[:-1]):
         return pick(scaled)
