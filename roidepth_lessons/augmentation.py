@@ -52,8 +52,8 @@ class Augmentation:
     """
 
     zoom: tuple = (0.7, 1.5)
-    gamma: tuple = (0.65, 1.5)
-    contrast: tuple = (0.6, 1.4)
+    gamma: tuple = (0.7, 1.4)
+    contrast: tuple = (0.65, 1.35)
     tint: tuple = (0.9, 1.1)
     saturation: tuple = (0.2, 1.6)
     brightness: float = 35.0
