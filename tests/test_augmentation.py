@@ -262,6 +262,7 @@ def test_depths_at_the_ends_of_the_scale():
     assert 65535 * dataset.DEPTH_STEP / augmentation.STILL_FAR > depth.FARTHEST
     assert larger[25, 20] == 43689
     assert larger[10, 5] == 1
+    assert augmentation.zoom(example, 4, 10, 10).depth[10, 10] == 1
     assert smaller[10, 20] == 65535
     assert smaller[15, 20] == 65535
     assert smaller[10, 15] == 2
@@ -363,7 +364,7 @@ def test_own_maps_move_along():
     assert smaller[0].max() == smaller[:, 0].max() == 0
 
 
-@pytest.mark.parametrize("shape", [(HEIGHT // 4, WIDTH // 4, 1), (WIDTH, HEIGHT), (7, 4)])
+@pytest.mark.parametrize("shape", [(HEIGHT // 4, WIDTH // 4, 1), (WIDTH, HEIGHT), (HEIGHT, 4)])
 def test_maps_that_cannot_move(shape):
     example = example_of(maps={"speed": np.zeros(3), "mine": np.zeros(shape)})
     with pytest.raises(ValueError, match=r"maps: 'mine' has shape .* the image 32x64"):
