@@ -521,6 +521,18 @@ def test_batches_with_ranges_zoom_mirror_and_colour_with_their_targets():
     assert 0 < (inputs["camera"][:, 2] != inputs["camera"][0, 2]).sum()
 
 
+def test_batches_with_ranges_show_the_image_that_their_targets_speak_of():
+    """A white car on black: it is white where the depth branch is told that there is an object."""
+    example = example_of((CAR,), ())
+    image = np.where(example.instances[..., None] == 1, 255, 0).astype(np.uint8).repeat(3, axis=2)
+    examples = [dataclasses.replace(example, image=image)] * 30
+    inputs, targets = dataset.Batches(examples, 30, ranges=dataclasses.replace(NEUTRAL, zoom=(0.7, 1.5)))[0]
+    white, told = inputs["image"][..., 0] > 140, targets["depth"][..., 2] > 0
+    assert told.sum() > 1000
+    assert (white == told).mean() > 0.99
+    assert (white & told).sum() > 0.95 * told.sum()
+
+
 def test_ranges_without_augmentation_are_a_contradiction():
     with pytest.raises(ValueError, match="augment is False"):
         dataset.Batches([example_of()], 1, augment=False, ranges=Augmentation())
