@@ -94,7 +94,7 @@ def zoom(example, factor, row, column):
       new place, so that there are never more of them, and where several meet, the nearest to the camera counts. The
       rim is not known.
     - Boxes are cut off at the image's border. Objects of which less than `LEAST_SHARE` stays become ignored boxes,
-      and in `instances` background, as in `make_example`; those of which nothing stays are gone. So are ignored boxes.
+      and in `instances` background, as in `make_example`. Objects and ignored boxes of which nothing stays are gone.
     - `maps` with two axes or more take the nearest pixel's value, and 0 in the rim. The values themselves, and numbers
       per image, stay: what is in canonical metres there is for you to divide.
 
