@@ -59,6 +59,7 @@ def _parser():
     train.add_argument("--height", type=_whole_number, help="pixels, a multiple of 32")
     train.add_argument("--width", type=_whole_number, help="pixels, a multiple of 32")
     train.add_argument("--seed", type=_seed)
+    train.add_argument("--augmentation", choices=("plain", "strong"), help="strong: zooms too")
 
     evaluate = add("evaluate", evaluate_command, "measure the network on a folder in the KITTI layout")
     evaluate.add_argument("root", help="folder in the KITTI layout")

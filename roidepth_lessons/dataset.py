@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from . import CLASSES, depth, detection, kitti
+from . import CLASSES, augmentation, depth, detection, kitti
 from .frames import DONT_CARE, UNKNOWN_ANGLE
 from .model import CANONICAL_FOCAL_LENGTH
 
@@ -163,13 +163,20 @@ class Batches(keras.utils.PyDataset):
         batch_size: Examples per batch; a rest that does not fill a batch is left out.
         seed, epoch: What order and augmentation depend on.
         augment: Whether to mirror and to change the light at random.
+        ranges: An `augmentation.Augmentation`, to zoom too and to change the colours as far as it says instead of by
+            `change_light`; None to do neither.
+
+    Raises:
+        ValueError: if the examples don't fill one batch, or if there are ranges and nothing is to be augmented.
     """
 
-    def __init__(self, examples, batch_size, seed=0, epoch=0, augment=True):
+    def __init__(self, examples, batch_size, seed=0, epoch=0, augment=True, ranges=None):
         super().__init__(workers=1, max_queue_size=4)
         if len(examples) < batch_size:
             raise ValueError(f"{len(examples)} examples do not fill one batch of {batch_size}")
-        self.examples, self.batch_size, self.augment = examples, batch_size, augment
+        if ranges is not None and not augment:
+            raise ValueError("ranges say how far to augment, but augment is False")
+        self.examples, self.batch_size, self.augment, self.ranges = examples, batch_size, augment, ranges
         self.seed = [seed, epoch]
         count = len(examples)
         self.order = np.random.default_rng(self.seed).permutation(count) if augment else np.arange(count)
@@ -189,4 +196,8 @@ class Batches(keras.utils.PyDataset):
             return example.image.astype(np.float32), example.camera, encode(example)
         if generator.random() < 0.5:
             example = flip(example)
-        return change_light(example.image, generator), example.camera, encode(example)
+        if self.ranges is None:
+            return change_light(example.image, generator), example.camera, encode(example)
+        example = augmentation.random_zoom(example, self.ranges, generator)
+        image = augmentation.change_colours(example.image, self.ranges, generator)
+        return image, example.camera, encode(example)

@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from . import DATA_FOLDER, __version__, dataset, depth, detection, kitti, model, multitask, streets
+from . import DATA_FOLDER, __version__, augmentation, dataset, depth, detection, kitti, model, multitask, streets
 from .session import ProgressLine, fit_progress
 
 LOSSES = {
@@ -41,6 +41,7 @@ class Settings:
         seed: Seed of streets, start weights and order.
         data: Folder in the KITTI layout, or None for streets.
         start: Weights file to start from, or None.
+        augmentation: "plain" or "strong", see `augmentation.STRENGTHS`.
     """
 
     streets: int = 12000
@@ -52,6 +53,7 @@ class Settings:
     seed: int = 1
     data: str | None = None
     start: str | None = None
+    augmentation: str = "plain"
 
 
 VALIDATION_SEED, TEST_SEED = 100_002, 100_003
@@ -104,7 +106,8 @@ def train(settings, run_folder, out):
 
     Raises:
         ValueError: if `run_folder` holds a run with other settings or only checkpoints that can't be read, if the
-            sizes don't suit, if there are fewer frames than a batch takes, or if the loss is no longer a number.
+            sizes don't suit, if nobody knows the augmentation, if there are fewer frames than a batch takes, or if the
+            loss is no longer a number.
         FileNotFoundError, ValueError: if a file of the data or the weights to start from is missing or damaged.
     """
     run_folder, out = Path(run_folder), Path(out)
@@ -112,6 +115,8 @@ def train(settings, run_folder, out):
         raise ValueError(f"height and width must be multiples of 32, got {settings.height}x{settings.width}")
     if out.suffix != ".keras":
         raise ValueError(f"{out}: the name of a weights file must end in .keras")
+    if settings.augmentation not in augmentation.STRENGTHS:
+        raise ValueError(f"augmentation must be one of {[*augmentation.STRENGTHS]}, got {settings.augmentation!r}")
     _claim_run(run_folder, settings)
     keras.utils.set_random_seed(settings.seed)
     network = model.RoiDepth.load(settings.start).network if settings.start else model.build_network()
@@ -176,7 +181,8 @@ def _write_log(run_folder, lines):
 
 def _run_epoch(network, examples, settings, epoch, run_folder):
     started = time.monotonic()
-    batches = dataset.Batches(examples, settings.batch_size, settings.seed, epoch)
+    ranges = augmentation.STRENGTHS[settings.augmentation]
+    batches = dataset.Batches(examples, settings.batch_size, settings.seed, epoch, ranges=ranges)
     with ProgressLine() as line:
         progress = fit_progress(f"epoch {epoch + 1} of {settings.epochs}", line)
         history = network.fit(batches, epochs=1, verbose=0, callbacks=[progress])
@@ -195,11 +201,22 @@ def _run_epoch(network, examples, settings, epoch, run_folder):
 def _claim_run(run_folder, settings):
     run_folder.mkdir(parents=True, exist_ok=True)
     path = run_folder / "settings.json"
-    wanted = json.dumps(asdict(settings), indent=2)
     # A run without a checkpoint, perhaps stopped by a misspelt argument, has nothing that could be spoilt.
-    if _checkpoints(run_folder) and not (path.exists() and path.read_text() == wanted):
+    if _checkpoints(run_folder) and _read_settings(path) != asdict(settings):
         raise ValueError(f"{path} is of a run with other settings; choose another folder or remove this one")
-    kitti.write_atomically(path, lambda file: file.write(wanted.encode()))
+    text = json.dumps(asdict(settings), indent=2)
+    kitti.write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def _read_settings(path):
+    """The settings of a run as a dictionary, or None if there are none that can be read.
+
+    A setting that is newer than the run has its default, which stands for what was done before there was a choice.
+    """
+    try:
+        return asdict(Settings()) | json.loads(path.read_text())
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _checkpoints(run_folder):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from roidepth_lessons import CLASSES, benchmark, installation, kitti, model, roi, train
+from roidepth_lessons import CLASSES, augmentation, benchmark, installation, kitti, model, roi, train
 from roidepth_lessons.__main__ import main
 
 KITTI_KEYS = [f"ap{percent}_{level}" for percent in (50, 70) for level in ("easy", "moderate", "hard")]
@@ -262,6 +262,18 @@ def test_train_writes_weights_that_predict_reads(run, toy_network, tiny_streets,
     assert code == 0
     assert json.loads((tmp_path / "found.json").read_text())[0]["image"] == str(photo)
     assert_error(run("train", "--data", tiny_streets, "--out", out, *SMALL, "--seed=9"), "mine_run/settings.json")
+
+
+def test_train_knows_the_augmentations_there_are(run, tiny_streets, tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(train, "train", lambda settings, *rest: asked.append(settings.augmentation))
+    for name in augmentation.STRENGTHS:
+        assert run("train", "--data", tiny_streets, "--out", tmp_path / "mine.keras", f"--augmentation={name}")[0] == 0
+    run("train", "--data", tiny_streets, "--out", tmp_path / "mine.keras")
+    assert asked == [*augmentation.STRENGTHS, "plain"]
+    assert all(
+        name in complaint_of_arguments(capsys, "train", "--augmentation=wild") for name in augmentation.STRENGTHS
+    )
 
 
 def test_train_with_wrong_input(run, toy_network, tiny_streets, tiny_weights, other_weights, copy, tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tiny
 
-from roidepth_lessons import dataset, model, streets, train
+from roidepth_lessons import augmentation, dataset, model, streets, train
 from roidepth_lessons.__main__ import main
 
 SETTINGS = {"epochs": 3, "batch_size": 2, "height": 64, "width": 128}
@@ -156,9 +156,9 @@ def test_killed_between_log_and_checkpoint(tmp_path):
             self.loaded = path.name
 
     class Batches(list):
-        def __init__(self, *arguments):
+        def __init__(self, *arguments, ranges):
             super().__init__([1])
-            asked.append(arguments)
+            asked.append((*arguments, ranges))
 
     asked = []
 
@@ -169,7 +169,7 @@ def test_killed_between_log_and_checkpoint(tmp_path):
         (tmp_path / "log.jsonl").write_text('{"epoch": 1, "seconds": 3, "loss": 3.0}\n')
         with pytest.raises(KeyboardInterrupt):
             train._run_epoch(Stub(), [], train.Settings(seed=7), 1, tmp_path)
-    assert asked == [([], 16, 7, 1)]  # examples, batch size, and what their order is a function of
+    assert asked == [([], 16, 7, 1, None)]  # examples, batch size, what their order is a function of, no ranges
     assert list(train.read_log(tmp_path)) == [1, 2]
     stub = Stub()
     assert train._resume(stub, tmp_path, batches=4) == 1
@@ -203,6 +203,31 @@ def test_another_runs_folder_is_refused(unbroken, tiny_streets, tmp_path):
     (tmp_path / "epoch001.weights.h5").write_bytes(b"")
     with pytest.raises(ValueError, match=r"settings\.json"):  # nobody knows what these weights are
         train.train(settings(tiny_streets), tmp_path, tmp_path / "out.keras")
+
+
+def test_a_run_from_before_there_was_a_choice_of_augmentation_goes_on(unbroken, tiny_streets, toy_network, tmp_path):
+    run = shutil.copytree(unbroken[1], tmp_path / "run")
+    written = json.loads((run / "settings.json").read_text())
+    assert written.pop("augmentation") == "plain"
+    (run / "settings.json").write_text(json.dumps(written, indent=2))
+    with pytest.raises(ValueError, match=r"settings\.json is of a run with other settings"):
+        train.train(settings(tiny_streets, augmentation="strong"), run, tmp_path / "out.keras")
+    assert_same_weights(train.train(settings(tiny_streets), run, tmp_path / "out.keras"), unbroken[0])
+    assert json.loads((tmp_path / "out.json").read_text())["settings"]["augmentation"] == "plain"
+    for spoilt in ("", "[]", json.dumps(written | {"another": 1})):
+        (run / "settings.json").write_text(spoilt)
+        with pytest.raises(ValueError, match=r"settings\.json is of a run with other settings"):
+            train.train(settings(tiny_streets), run, tmp_path / "out.keras")
+
+
+def test_strong_augmentation_reaches_the_batches_and_the_card(tiny_streets, toy_network, tmp_path, monkeypatch):
+    asked, batches = [], dataset.Batches
+    monkeypatch.setattr(dataset, "Batches", lambda *some, **named: asked.append(named) or batches(*some, **named))
+    run = settings(tiny_streets, augmentation="strong", epochs=1)
+    train.train(run, tmp_path / "run", tmp_path / "out.keras")
+    assert asked[-1] == {"ranges": augmentation.Augmentation()}
+    assert "--augmentation strong --out" in json.loads((tmp_path / "out.json").read_text())["command"]
+    assert np.isfinite(train.read_log(tmp_path / "run")[1]["loss"])
 
 
 def test_a_run_that_never_began_does_not_claim_its_folder(tiny_streets, toy_network, tmp_path, monkeypatch):
@@ -240,6 +265,7 @@ def test_a_diverged_run_is_refused(tiny_streets, toy_network, tmp_path, monkeypa
         ({"batch_size": 9}, "8 frames don't fill one batch of 9"),
         ({"height": 65}, "multiples of 32, got 65x128"),
         ({"width": 100}, "multiples of 32, got 64x100"),
+        ({"augmentation": "wild"}, r"augmentation must be one of \['plain', 'strong'\], got 'wild'"),
     ],
 )
 def test_settings_that_do_not_suit(tiny_streets, toy_network, tmp_path, changed, message):
