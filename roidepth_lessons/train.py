@@ -41,6 +41,7 @@ class Settings:
         seed: Seed of streets, start weights and order.
         data: Folder in the KITTI layout, or None for streets.
         start: Weights file to start from, or None.
+        encoder: One of `model.ENCODERS`. A file to start from brings its own.
     """
 
     streets: int = 12000
@@ -52,6 +53,7 @@ class Settings:
     seed: int = 1
     data: str | None = None
     start: str | None = None
+    encoder: str = "residual"
 
 
 VALIDATION_SEED, TEST_SEED = 100_002, 100_003
@@ -104,7 +106,8 @@ def train(settings, run_folder, out):
 
     Raises:
         ValueError: if `run_folder` holds a run with other settings or only checkpoints that can't be read, if the
-            sizes don't suit, if there are fewer frames than a batch takes, or if the loss is no longer a number.
+            sizes don't suit, if there are fewer frames than a batch takes, if the loss is no longer a number, if there
+            is no such encoder, or if its weights are not installed.
         FileNotFoundError, ValueError: if a file of the data or the weights to start from is missing or damaged.
     """
     run_folder, out = Path(run_folder), Path(out)
@@ -114,7 +117,7 @@ def train(settings, run_folder, out):
         raise ValueError(f"{out}: the name of a weights file must end in .keras")
     _claim_run(run_folder, settings)
     keras.utils.set_random_seed(settings.seed)
-    network = model.RoiDepth.load(settings.start).network if settings.start else model.build_network()
+    network = _start_network(settings)
     size = settings.height, settings.width
     root = settings.data or street_folder(settings.streets, settings.seed, *size)
     examples = read_examples(root, *size, limit=None if settings.data else settings.streets)
@@ -128,6 +131,14 @@ def train(settings, run_folder, out):
     bare = _finish(network, out)
     write_card(run_folder, out)
     return bare
+
+
+def _start_network(settings):
+    if not settings.start:
+        return model.build_network(encoder_name=settings.encoder)
+    if settings.encoder != Settings.encoder:
+        raise ValueError(f"{settings.start} brings its own encoder: leave out either --from or --encoder")
+    return model.RoiDepth.load(settings.start).network
 
 
 def write_card(run_folder, out):
@@ -197,9 +208,17 @@ def _claim_run(run_folder, settings):
     path = run_folder / "settings.json"
     wanted = json.dumps(asdict(settings), indent=2)
     # A run without a checkpoint, perhaps stopped by a misspelt argument, has nothing that could be spoilt.
-    if _checkpoints(run_folder) and not (path.exists() and path.read_text() == wanted):
+    if _checkpoints(run_folder) and not _holds(path, settings):
         raise ValueError(f"{path} is of a run with other settings; choose another folder or remove this one")
     kitti.write_atomically(path, lambda file: file.write(wanted.encode()))
+
+
+def _holds(path, settings):
+    """Whether a file says the same settings. What an older file does not say yet is what it was then: the default."""
+    try:
+        return Settings(**json.loads(path.read_text())) == settings
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _checkpoints(run_folder):
