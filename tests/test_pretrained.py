@@ -145,29 +145,30 @@ def test_damaged_and_foreign_files_are_named(tmp_path):
     values = Storage("1", np.arange(12, dtype="<f4"))
     good = {"w": tensor(values, 0, (3, 4), (4, 1))}
     whole = file_of(good, values)
-    lying = Storage("1", values.values, count=2**50)
+    huge, short = Storage("1", values.values, count=2**50), Storage("1", values.values, count=11)
     cases = {
-        "empty": b"",
-        "noise": bytes(range(256)),
-        "cut_in_the_names": whole[:80],
-        "cut_in_the_values": whole[:-3],
-        "zip": b"PK\x03\x04" + whole,
-        "other_magic": file_of(good, values, magic=3),
-        "big_endian": file_of(good, values, machine={"little_endian": False}),
-        "huge_storage": file_of({"w": tensor(lying, 0, (3, 4), (4, 1))}, lying),
-        "beyond_the_end": file_of({"w": tensor(values, 1, (3, 4), (4, 1))}, values),
-        "before_the_start": file_of({"w": tensor(values, 4, (2,), (-1,))}, values),
-        "before_the_offset": file_of({"w": tensor(values, -1, (2,), (1,))}, values),
-        "repeated": file_of({"w": tensor(values, 0, (10**12,), (0,))}, values),
-        "strides_missing": file_of({"w": tensor(values, 0, (3, 4), (1,))}, values),
-        "no_tensor": file_of({"w": 3}, values),
-        "no_names": file_of([tensor(values, 0, (3, 4), (4, 1))], values),
-        "no_storage": file_of(good),
+        "empty": (b"", ""),
+        "noise": (bytes(range(256)), ""),
+        "cut_in_the_names": (whole[:80], ""),
+        "cut_in_the_values": (whole[:-3], "cut short"),
+        "zip": (b"PK\x03\x04" + whole, "zip format"),
+        "other_magic": (file_of(good, values, magic=3), "does not begin"),
+        "big_endian": (file_of(good, values, machine={"little_endian": False}), "does not begin"),
+        "huge_storage": (file_of({"w": tensor(huge, 0, (3, 4), (4, 1))}, huge), "out of place"),
+        "other_count": (file_of({"w": tensor(short, 0, (2, 4), (4, 1))}, short), "out of place"),
+        "beyond_the_end": (file_of({"w": tensor(values, 1, (3, 4), (4, 1))}, values), "doesn't fit"),
+        "before_the_start": (file_of({"w": tensor(values, 4, (2,), (-1,))}, values), "doesn't fit"),
+        "before_the_offset": (file_of({"w": tensor(values, -1, (2,), (1,))}, values), "doesn't fit"),
+        "repeated": (file_of({"w": tensor(values, 0, (1000,), (0,))}, values), "doesn't fit"),
+        "strides_missing": (file_of({"w": tensor(values, 0, (3, 4), (1,))}, values), "doesn't fit"),
+        "no_tensor": (file_of({"w": 3}, values), "something else"),
+        "no_names": (file_of([tensor(values, 0, (3, 4), (4, 1))], values), "something else"),
+        "no_storage": (file_of(good), "1"),
     }
-    for name, content in cases.items():
+    for name, (content, reason) in cases.items():
         path = tmp_path / f"{name}.pth"
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=rf"{name}\.pth: not a dictionary of tensors by PyTorch, or damaged \("):
+        with pytest.raises(ValueError, match=rf"{name}\.pth: not a dictionary of tensors .* damaged \(.*{reason}"):
             pretrained.read_state(path)
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
         pretrained.build_trunk(tmp_path / "nowhere.pth")
