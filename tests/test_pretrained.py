@@ -221,10 +221,10 @@ def test_a_file_with_the_right_sum_is_taken(tmp_path, monkeypatch):
 # The network.
 
 
-def test_the_trunk_is_that_of_the_paper(trunk):
-    """4.65 million parameters with the classifier, says the table of EfficientNet-Lite: 1280 channels, 1000 classes."""
-    classifier = 320 * 1280 + 4 * 1280 + 1281 * 1000
-    assert trunk.count_params() + classifier == pytest.approx(4.65e6, rel=0.01)
+def test_the_trunk_is_that_of_others(trunk):
+    """4,652,008 parameters, says KerasHub of its own one: without statistics, with 1280 channels and 1000 classes."""
+    classifier = 320 * 1280 + 2 * 1280 + 1281 * 1000
+    assert sum(int(np.prod(each.shape)) for each in trunk.trainable_variables) + classifier == 4_652_008
     assert not any(layer.name.startswith("_") for layer in trunk.layers)
     shapes = keras.Model(trunk.input, [trunk.get_layer(name).output for name in pretrained.LEVELS])
     assert shapes.compute_output_shape((2, 64, 96, 3)) == [
