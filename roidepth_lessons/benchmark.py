@@ -120,13 +120,15 @@ WAYS = ("unmerged_windows", "planned_windows", "bounding_window", "full_frame", 
 def multiply_adds(network, *shapes):
     """Multiplications with additions of all convolutions of a Keras model, without its other layers.
 
-    A convolution makes height * width * channels in * channels out of its kernel of them per cell that it puts out.
+    A convolution makes as many of them per cell that it puts out as its kernel has numbers: height * width * channels
+    in * channels out, or height * width * channels where each channel is convolved alone.
 
     Args:
         network: A functional Keras model.
         shapes: The shape of each of its inputs, batch first, batch 1.
     """
-    convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    kinds = keras.layers.Conv2D, keras.layers.DepthwiseConv2D
+    convolutions = [layer for layer in network.layers if isinstance(layer, kinds)]
     outputs = keras.Model(network.inputs, [layer.output for layer in convolutions])
     sizes = outputs.compute_output_shape(list(shapes))
     return sum(

@@ -2,7 +2,7 @@
 
 The encoder halves the picture five times; the neck brings what the coarse levels saw back to stride 4. Everything
 is convolutional, so any image size that is a multiple of 32 will do, and any backbone that gives the same strides
-can take the encoder's place.
+can take the encoder's place (:func:`from_backbone`).
 
 >>> encoder = build_encoder(channels=(8, 8, 8, 8, 8), neck_channels=16)
 >>> encoder.compute_output_shape([(1, 64, 96, 3), (1, 4)])
@@ -85,6 +85,51 @@ def build_encoder(channels=(24, 48, 64, 96, 128), blocks=(2, 2, 2, 2), neck_chan
         levels.append(x)
     features = _neck(levels, camera, neck_channels, canonical_focal_length)
     return keras.Model([image, camera], features, name="encoder")
+
+
+def from_backbone(backbone, level_names, neck_channels=48, canonical_focal_length=240.0):
+    """An encoder of any backbone, for instance one of ``keras.applications``, with the neck of the course.
+
+    The layers stay the backbone's own: what is frozen or loaded there is frozen or loaded here. A backbone that wants
+    other values than 0 to 255 is built on a layer that makes them::
+
+        image = keras.Input((None, None, 3))
+        scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
+        backbone = keras.applications.MobileNetV2(input_tensor=scaled, include_top=False, weights=None)
+        names = "block_3_expand_relu", "block_6_expand_relu", "block_13_expand_relu", "out_relu"
+        encoder = from_backbone(backbone, names)
+
+    Args:
+        backbone: A functional Keras model with one input (batch, height, width, 3) of any size, values 0 to 255.
+        level_names: Names of its layers whose outputs are taken at strides 4, 8, 16 and 32.
+        neck_channels: Channels of the features that both heads read.
+        canonical_focal_length: Focal length in pixels of the camera that the network takes every photo to come from.
+
+    Returns:
+        A model like that of :func:`build_encoder`.
+
+    Raises:
+        ValueError: if the backbone takes something else, has no such layers, or these have other strides.
+    """
+    shapes = [tuple(each.shape) for each in backbone.inputs]
+    if shapes != [(None, None, None, 3)]:
+        raise ValueError(f"backbone {backbone.name!r} must take one image of any size (None, None, 3), not {shapes}")
+    if len(level_names) != 4:
+        raise ValueError(f"level_names must name four layers, of strides 4, 8, 16 and 32, got {level_names}")
+    levels = [backbone.get_layer(name).output for name in level_names]
+    _check_strides(backbone, level_names, levels)
+    camera = keras.Input((4,), name="camera")
+    features = _neck(levels, camera, neck_channels, canonical_focal_length)
+    return keras.Model([backbone.inputs[0], camera], features, name="encoder")
+
+
+def _check_strides(backbone, level_names, levels):
+    # Two sizes that are twice a prime: a layer that ends too early or too late can't hit the right cells by chance.
+    cells = [6, 10]
+    sizes = keras.Model(backbone.inputs, levels).compute_output_shape((1, *(SIZE_MULTIPLE * each for each in cells), 3))
+    for name, size, stride in zip(level_names, sizes, (4, 8, 16, 32), strict=True):
+        if list(size[1:3]) != [each * SIZE_MULTIPLE // stride for each in cells]:
+            raise ValueError(f"layer {name!r} of {backbone.name!r} doesn't have stride {stride}; name another one")
 
 
 def _neck(levels, camera, channels, focal_length):

@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers
 from PIL import Image
 
-from . import CLASSES, depth, detection, encoder, metrics, roi
+from . import CLASSES, depth, detection, encoder, metrics, pretrained, roi
 from .camera import Camera, resize_nearest
 
 CANONICAL_FOCAL_LENGTH = 240.0
@@ -32,19 +32,54 @@ WEAKEST = 0.02
 """Peaks with a lower score are not even candidates."""
 
 
-def build_network(class_count=len(CLASSES), channels=(24, 48, 64, 96, 128), blocks=(2, 2, 2, 2), neck_channels=48):
+ENCODERS = ("residual", "efficientnet-lite0")
+"""The course's own encoder, and one that begins with weights from ImageNet."""
+
+
+def build_network(
+    class_count=len(CLASSES),
+    channels=(24, 48, 64, 96, 128),
+    blocks=(2, 2, 2, 2),
+    neck_channels=48,
+    encoder_name="residual",
+):
     """The network that is trained: one shared encoder, two branches, full depth map.
+
+    Args:
+        class_count: Kinds of objects.
+        channels, blocks: Of the residual encoder, see `encoder.build_encoder`. The other one has sizes of its own.
+        neck_channels: Channels of the features that both heads read.
+        encoder_name: One of `ENCODERS`. For a backbone of your own, see `encoder.from_backbone` and :func:`compose`.
 
     Returns:
         A Keras model from a dictionary of ``image`` (batch, height, width, 3), values 0 to 255, and ``camera``
         (batch, 4), to a dictionary of ``heatmap``, ``box``, ``object`` (see `detection`) and ``depth`` (see `depth`).
+
+    Raises:
+        ValueError: if there is no such encoder, or if its weights are not installed or damaged.
     """
-    shared = encoder.build_encoder(channels, blocks, neck_channels, CANONICAL_FOCAL_LENGTH)
+    if encoder_name not in ENCODERS:
+        raise ValueError(f"the encoder must be one of {', '.join(ENCODERS)}, got {encoder_name!r}")
+    if encoder_name == "residual":
+        shared = encoder.build_encoder(channels, blocks, neck_channels, CANONICAL_FOCAL_LENGTH)
+    else:
+        shared = build_efficientnet_lite0(neck_channels, weights="imagenet")
     return compose(
         shared,
         detection.build_detection_head(neck_channels, class_count=class_count),
         depth.build_depth_head(neck_channels),
     )
+
+
+def build_efficientnet_lite0(neck_channels=48, canonical_focal_length=CANONICAL_FOCAL_LENGTH, weights=None):
+    """EfficientNet-Lite0 with the course's neck, in place of `encoder.build_encoder`.
+
+    Args:
+        neck_channels, canonical_focal_length: See `encoder.build_encoder`.
+        weights: None for random ones, "imagenet", or a file: see `pretrained.build_trunk`, also for what is raised.
+    """
+    trunk = pretrained.build_trunk(weights)
+    return encoder.from_backbone(trunk, pretrained.LEVELS, neck_channels, canonical_focal_length)
 
 
 def compose(shared_encoder, detection_head, depth_head, **more_heads):

@@ -42,6 +42,7 @@ class Settings:
         data: Folder in the KITTI layout, or None for streets.
         start: Weights file to start from, or None.
         augmentation: "plain" or "strong", see `augmentation.STRENGTHS`.
+        encoder: One of `model.ENCODERS`. A file to start from brings its own.
     """
 
     streets: int = 12000
@@ -54,6 +55,7 @@ class Settings:
     data: str | None = None
     start: str | None = None
     augmentation: str = "plain"
+    encoder: str = "residual"
 
 
 VALIDATION_SEED, TEST_SEED = 100_002, 100_003
@@ -106,8 +108,8 @@ def train(settings, run_folder, out):
 
     Raises:
         ValueError: if `run_folder` holds a run with other settings or only checkpoints that can't be read, if the
-            sizes don't suit, if nobody knows the augmentation, if there are fewer frames than a batch takes, or if the
-            loss is no longer a number.
+            sizes don't suit, if nobody knows the augmentation or the encoder, if the weights of the latter are not
+            installed, if there are fewer frames than a batch takes, or if the loss is no longer a number.
         FileNotFoundError, ValueError: if a file of the data or the weights to start from is missing or damaged.
     """
     run_folder, out = Path(run_folder), Path(out)
@@ -119,7 +121,7 @@ def train(settings, run_folder, out):
         raise ValueError(f"augmentation must be one of {[*augmentation.STRENGTHS]}, got {settings.augmentation!r}")
     _claim_run(run_folder, settings)
     keras.utils.set_random_seed(settings.seed)
-    network = model.RoiDepth.load(settings.start).network if settings.start else model.build_network()
+    network = _start_network(settings)
     size = settings.height, settings.width
     root = settings.data or street_folder(settings.streets, settings.seed, *size)
     examples = read_examples(root, *size, limit=None if settings.data else settings.streets)
@@ -133,6 +135,14 @@ def train(settings, run_folder, out):
     bare = _finish(network, out)
     write_card(run_folder, out)
     return bare
+
+
+def _start_network(settings):
+    if not settings.start:
+        return model.build_network(encoder_name=settings.encoder)
+    if settings.encoder != Settings.encoder:
+        raise ValueError(f"{settings.start} brings its own encoder: leave out either --from or --encoder")
+    return model.RoiDepth.load(settings.start).network
 
 
 def write_card(run_folder, out):

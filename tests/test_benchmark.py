@@ -197,6 +197,12 @@ def test_multiply_adds_by_hand():
     assert benchmark.multiply_adds(network, (1, 16, 20, 3)) == 8 * 10 * (3 * 3 * 3 * 8 + 8 * 2)
 
 
+def test_multiply_adds_of_channels_that_are_convolved_alone():
+    image = keras.Input((None, None, 6))
+    network = keras.Model(image, keras.layers.DepthwiseConv2D(5, strides=2, padding="same")(image))
+    assert benchmark.multiply_adds(network, (1, 16, 20, 6)) == 8 * 10 * 5 * 5 * 6
+
+
 def test_multiply_adds_counts_the_depth_head_as_head_work_does():
     head = depth.build_depth_head(16, (8, 8))
     rows, columns = 5, 7

@@ -1,5 +1,6 @@
 """The encoder's geometry: strides, rays, and that any backbone could take its place."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -48,3 +49,48 @@ def test_shortcuts_are_strided_1x1_convolutions_in_two_steps():
     one_step = ops.conv(x, layer.kernel, strides=2, padding="valid")
     two_steps = layer(network.get_layer("stride4_block1_shortcut_pick")(x))
     np.testing.assert_allclose(ops.convert_to_numpy(two_steps), ops.convert_to_numpy(one_step), atol=1e-5)
+
+
+# Other backbones.
+
+MOBILENET_LEVELS = ("block_3_expand_relu", "block_6_expand_relu", "block_13_expand_relu", "out_relu")
+
+
+@pytest.fixture(scope="module")
+def mobilenet():
+    image = keras.Input((None, None, 3))
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
+    return keras.applications.MobileNetV2(input_tensor=scaled, alpha=0.35, include_top=False, weights=None)
+
+
+def test_a_backbone_of_keras_applications_takes_the_encoders_place(mobilenet):
+    own = encoder.build_encoder(channels=(4, 4, 4, 4, 4), blocks=(1, 1, 1, 1), neck_channels=8)
+    other = encoder.from_backbone(mobilenet, MOBILENET_LEVELS, neck_channels=8)
+    assert other.name == own.name == "encoder"
+    assert [tuple(each.shape) for each in other.inputs] == [tuple(each.shape) for each in own.inputs]
+    shapes = [(2, 96, 160, 3), (2, 4)]
+    assert other.compute_output_shape(shapes) == own.compute_output_shape(shapes) == (2, 24, 40, 8)
+    neck = {layer.name for layer in own.layers if "stride" in layer.name and "block" not in layer.name}
+    assert len(neck) > 20
+    assert neck <= {layer.name for layer in other.layers}
+
+
+def test_the_layers_stay_the_backbones_own(mobilenet):
+    other = encoder.from_backbone(mobilenet, MOBILENET_LEVELS, neck_channels=8)
+    assert other.get_layer("Conv1") is mobilenet.get_layer("Conv1")
+
+
+def test_a_backbone_that_does_not_suit_is_named(mobilenet):
+    early = "block_1_expand_relu", *MOBILENET_LEVELS[1:]
+    for names, message in [
+        (early, "'block_1_expand_relu' of .* doesn't have stride 4"),
+        (MOBILENET_LEVELS[::-1], "'out_relu' of .* doesn't have stride 4"),
+        (MOBILENET_LEVELS[:3], "must name four layers"),
+        (("misspelt", *MOBILENET_LEVELS[1:]), "misspelt"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            encoder.from_backbone(mobilenet, names)
+    fixed, both = keras.Input((64, 64, 3)), [keras.Input((None, None, 3)), keras.Input((None, None, 3))]
+    for inputs, output in [(fixed, fixed), (both, both[0])]:
+        with pytest.raises(ValueError, match="must take one image of any size"):
+            encoder.from_backbone(keras.Model(inputs, keras.layers.Conv2D(4, 3)(output)), MOBILENET_LEVELS)

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import tiny
 
-from roidepth_lessons import DATA_FOLDER, depth, model, multitask, streets
+from roidepth_lessons import DATA_FOLDER, depth, detection, encoder, model, multitask, pretrained, streets
 from roidepth_lessons.camera import Camera
 
+CHANNELS = tiny.CHANNELS
 SHIPPED = DATA_FOLDER / "weights" / "streets.keras"
 
 
@@ -226,3 +227,89 @@ def test_an_own_head_must_not_take_the_name_of_another_output(name):
     parts = parts_with(tiny.toy_network())
     with pytest.raises(ValueError, match=rf"heads: \['{name}'\] are outputs"):
         model.compose(*parts, **{name: keras.layers.Conv2D(1, 1)})
+
+
+# Other encoders.
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    """EfficientNet-Lite0 with random weights under the real heads."""
+    keras.utils.set_random_seed(4)
+    return compose_with(model.build_efficientnet_lite0(CHANNELS))
+
+
+def compose_with(shared):
+    return model.compose(
+        shared, detection.build_detection_head(CHANNELS, channels=8), depth.build_depth_head(CHANNELS, channels=(8, 8))
+    )
+
+
+def inputs_of(street):
+    return {"image": street.image[None].astype("float32"), "camera": street.camera.vector[None]}
+
+
+def assert_windows_are_exact(network, street):
+    """Windows at edges, in corners and in the middle give what the training network gives on the whole frame."""
+    program = model.RoiDepth(network)
+    trained = np.asarray(network.predict_on_batch(inputs_of(street))["depth"])[0]
+    assert trained.std() > 1e-3  # something depends on the picture
+    _, padded = program.detect(street.image, street.camera)
+    boxes = np.array([[0, 0, 9, 9], [80, 50, 95, 63], [40, 20, 52, 38]])
+    plan = program.plan(boxes, padded.shape[1:3], "roi")
+    assert len(plan.windows) > 1
+    assert plan.share < 0.6
+    for window, decoded in zip(plan.windows * depth.STRIDE, program.decode(padded, plan), strict=True):
+        expected = trained[window[0] : window[2], window[1] : window[3]]
+        assert np.abs(decoded - expected).max() <= 1e-5 * np.abs(trained).max()
+
+
+def test_windows_are_exact_with_efficientnet_lite0(lite0):
+    assert_windows_are_exact(lite0, streets.draw_street([7, 3], 64, 96))
+
+
+def test_windows_are_exact_with_a_backbone_of_keras_applications():
+    image = keras.Input((None, None, 3))
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
+    backbone = keras.applications.MobileNetV2(input_tensor=scaled, alpha=0.35, include_top=False, weights=None)
+    names = "block_3_expand_relu", "block_6_expand_relu", "block_13_expand_relu", "out_relu"
+    network = compose_with(encoder.from_backbone(backbone, names, CHANNELS))
+    street = streets.draw_street([7, 3], 64, 96)
+    assert_windows_are_exact(network, street)
+    prediction = model.RoiDepth(network).predict(street.image, street.camera, threshold=0.02)
+    assert len(prediction.objects) > 0
+    assert prediction.depth.shape == (64, 96)
+
+
+def test_efficientnet_lite0_is_saved_and_loaded_without_the_wheel(lite0, tmp_path, monkeypatch):
+    lite0.save(tmp_path / "lite0.keras")
+
+    def missing(*_):
+        raise ValueError("the wheel was asked for")
+
+    monkeypatch.setattr(pretrained, "imagenet_file", missing)
+    loaded = model.RoiDepth.load(tmp_path / "lite0.keras").network
+    inputs = inputs_of(streets.draw_street([7, 3], 64, 96))
+    before, after = lite0.predict_on_batch(inputs), loaded.predict_on_batch(inputs)
+    assert set(before) == set(after)
+    for name in before:
+        np.testing.assert_allclose(after[name], before[name], atol=1e-6, err_msg=name)
+
+
+def test_the_encoder_is_chosen_by_name(monkeypatch):
+    asked = []
+
+    def trunk(weights=None):
+        asked.append(weights)
+        return build_trunk()
+
+    build_trunk = pretrained.build_trunk
+    monkeypatch.setattr(pretrained, "build_trunk", trunk)
+    network = model.build_network(neck_channels=CHANNELS, encoder_name="efficientnet-lite0")
+    assert asked == ["imagenet"]
+    names = {layer.name for layer in network.get_layer("encoder").layers}
+    assert {*pretrained.LEVELS, "neck_stride4_conv"} <= names
+    rays = network.get_layer("encoder").get_layer("rays_stride8")
+    assert (rays.focal_length, rays.stride) == (model.CANONICAL_FOCAL_LENGTH, 8)
+    with pytest.raises(ValueError, match=r"one of residual, efficientnet-lite0, got 'resnet'"):
+        model.build_network(encoder_name="resnet")

@@ -246,6 +246,41 @@ def test_training_can_start_from_a_weights_file(unbroken, tiny_streets, tmp_path
     assert f"--from {start}" in json.loads((tmp_path / "out.json").read_text())["command"]
 
 
+def test_the_encoder_is_chosen_on_the_command_line(tiny_streets, tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(
+        model, "build_network", lambda encoder_name: asked.append(encoder_name) or tiny.toy_network(encoder_name)
+    )
+    monkeypatch.setattr(train, "_run_epoch", lambda *arguments: None)
+    out = tmp_path / "out.keras"
+    command = ["train", f"--data={tiny_streets}", f"--out={out}", *("--height=64 --width=128 --batch-size=2".split())]
+    assert main([*command, "--encoder=efficientnet-lite0"]) == 0
+    assert asked == ["efficientnet-lite0"]
+    assert "--encoder efficientnet-lite0" in json.loads(out.with_suffix(".json").read_text())["command"]
+    assert main([*command, "--encoder=efficientnet-lite0", f"--from={out}", f"--run={tmp_path / 'other'}"]) == 2
+    assert "out.keras brings its own encoder: leave out either --from or --encoder" in capsys.readouterr().err
+    assert main(command) == 0
+    assert asked[1:] == ["residual"]
+
+
+def test_an_encoder_that_is_not_there_is_named(tiny_streets, tmp_path):
+    with pytest.raises(ValueError, match="must be one of residual, efficientnet-lite0, got 'vgg'"):
+        train.train(settings(tiny_streets, encoder="vgg"), tmp_path / "run", tmp_path / "out.keras")
+
+
+def test_a_run_from_before_there_was_a_choice_of_encoder_goes_on(
+    unbroken, tiny_streets, toy_network, tmp_path, monkeypatch
+):
+    run = shutil.copytree(unbroken[1], tmp_path / "run")
+    older = json.loads((run / "settings.json").read_text())
+    del older["encoder"]
+    (run / "settings.json").write_text(json.dumps(older))
+    with pytest.raises(ValueError, match="of a run with other settings"):
+        train.train(settings(tiny_streets, encoder="efficientnet-lite0"), run, tmp_path / "out.keras")
+    assert_same_weights(train.train(settings(tiny_streets), run, tmp_path / "out.keras"), unbroken[0])
+    assert json.loads((run / "settings.json").read_text())["encoder"] == "residual"
+
+
 def test_a_diverged_run_is_refused(tiny_streets, toy_network, tmp_path, monkeypatch):
     def fit(network, *arguments, **names):
         history = keras.callbacks.History()

@@ -16,8 +16,8 @@ def toy_encoder():
     return keras.Model([image, camera], layers.Activation("relu")(cells + ray), name="encoder")
 
 
-def toy_network():
-    """The two real heads on the toy encoder."""
+def toy_network(encoder_name="residual"):
+    """The two real heads on the toy encoder, whatever encoder is asked for."""
     return model.compose(
         toy_encoder(),
         detection.build_detection_head(CHANNELS, channels=8),
