@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from .frames import renumber_instances
+
 LEAST_SHARE = 0.5
 """An object of whose box less stays in the image is neither object nor background: KITTI, too, counts no object that is
 cut off by more than half."""
@@ -126,7 +128,9 @@ def zoom(example, factor, row, column):
         properties=example.properties[kept] - np.array([math.log(factor), 0, 0, 0, 0, 0, 0]),
         ignored_boxes=np.concatenate([ignored_boxes[ignored_share > 0], boxes[~kept & (share > 0)]]),
         depth=_zoom_depth(example.depth, factor, fixed, pick),
-        instances=None if example.instances is None else _renumber(kept)[pick(example.instances)],
+        instances=None
+        if example.instances is None
+        else renumber_instances(pick(example.instances), np.flatnonzero(kept)),
         maps={name: pick(np.asarray(each)) if np.ndim(each) > 1 else each for name, each in example.maps.items()},
     )
 
@@ -230,13 +234,6 @@ def _move_points(stored, factor, fixed):
     moved = np.full(stored.shape, UNBOUNDED + 1, np.int32)
     np.minimum.at(moved, (to_row[inside], to_column[inside]), values[inside])
     return np.where(moved > UNBOUNDED, 0, moved).astype(np.uint16)
-
-
-def _renumber(kept):
-    """New number for each of the old ones; 0, background, for an object that is none any more."""
-    numbers = np.zeros(256, np.uint8)
-    numbers[np.flatnonzero(kept) + 1] = np.arange(np.count_nonzero(kept)) + 1
-    return numbers
 
 
 # Colours -------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from . import CLASSES, augmentation, depth, detection, kitti
-from .frames import DONT_CARE, UNKNOWN_ANGLE
+from .frames import DONT_CARE, UNKNOWN_ANGLE, renumber_instances
 from .model import CANONICAL_FOCAL_LENGTH
 
 NEIGHBOUR_OF = {"Van": "Car", "Person_sitting": "Pedestrian"}
@@ -74,7 +74,7 @@ def make_example(frame, height, width):
         ).reshape(-1, 7),
         ignored_boxes=np.array([frame.objects[index].box for index in ignored]).reshape(-1, 4),
         depth=np.clip(np.rint(known * scale / DEPTH_STEP), 0, 65535).astype(np.uint16),
-        instances=None if frame.instances is None else _renumber(frame.instances, rows),
+        instances=None if frame.instances is None else renumber_instances(frame.instances, rows),
     )
 
 
@@ -94,12 +94,6 @@ def _properties(each, surface, scale):
         np.sin(alpha),
         np.cos(alpha),
     ]
-
-
-def _renumber(instances, rows):
-    new_number = np.zeros(256, np.uint8)
-    new_number[np.array(rows, dtype=int) + 1] = np.arange(len(rows)) + 1
-    return new_number[instances]
 
 
 def encode(example):

@@ -200,3 +200,15 @@ def _resize_depth(depth, height, width):
     target = ((2 * rows + 1) * height // (2 * depth.shape[0]), (2 * columns + 1) * width // (2 * depth.shape[1]))
     np.minimum.at(moved, target, depth[rows, columns])
     return np.where(np.isfinite(moved), moved, 0).astype(np.float32)
+
+
+def renumber_instances(instances, kept):
+    """An instance map, (height, width) uint8, of which only some objects are left.
+
+    Args:
+        instances: 0 is background, n the object with index n - 1.
+        kept: Indices of the objects that stay, in their new order; all others become background.
+    """
+    new_number = np.zeros(256, np.uint8)
+    new_number[np.array(kept, dtype=int) + 1] = np.arange(len(kept)) + 1
+    return new_number[instances]

@@ -205,15 +205,22 @@ def test_another_runs_folder_is_refused(unbroken, tiny_streets, tmp_path):
         train.train(settings(tiny_streets), tmp_path, tmp_path / "out.keras")
 
 
-def test_a_run_from_before_there_was_a_choice_of_augmentation_goes_on(unbroken, tiny_streets, toy_network, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "default", "other"),
+    [("augmentation", "plain", "strong"), ("encoder", "residual", "efficientnet-lite0")],
+)
+def test_a_run_from_before_there_was_a_choice_goes_on(
+    unbroken, tiny_streets, toy_network, tmp_path, name, default, other
+):
     run = shutil.copytree(unbroken[1], tmp_path / "run")
     written = json.loads((run / "settings.json").read_text())
-    assert written.pop("augmentation") == "plain"
+    assert written.pop(name) == default
     (run / "settings.json").write_text(json.dumps(written, indent=2))
     with pytest.raises(ValueError, match=r"settings\.json is of a run with other settings"):
-        train.train(settings(tiny_streets, augmentation="strong"), run, tmp_path / "out.keras")
+        train.train(settings(tiny_streets, **{name: other}), run, tmp_path / "out.keras")
     assert_same_weights(train.train(settings(tiny_streets), run, tmp_path / "out.keras"), unbroken[0])
-    assert json.loads((tmp_path / "out.json").read_text())["settings"]["augmentation"] == "plain"
+    assert json.loads((run / "settings.json").read_text())[name] == default
+    assert json.loads((tmp_path / "out.json").read_text())["settings"][name] == default
     for spoilt in ("", "[]", json.dumps(written | {"another": 1})):
         (run / "settings.json").write_text(spoilt)
         with pytest.raises(ValueError, match=r"settings\.json is of a run with other settings"):
@@ -266,19 +273,6 @@ def test_the_encoder_is_chosen_on_the_command_line(tiny_streets, tmp_path, monke
 def test_an_encoder_that_is_not_there_is_named(tiny_streets, tmp_path):
     with pytest.raises(ValueError, match="must be one of residual, efficientnet-lite0, got 'vgg'"):
         train.train(settings(tiny_streets, encoder="vgg"), tmp_path / "run", tmp_path / "out.keras")
-
-
-def test_a_run_from_before_there_was_a_choice_of_encoder_goes_on(
-    unbroken, tiny_streets, toy_network, tmp_path, monkeypatch
-):
-    run = shutil.copytree(unbroken[1], tmp_path / "run")
-    older = json.loads((run / "settings.json").read_text())
-    del older["encoder"]
-    (run / "settings.json").write_text(json.dumps(older))
-    with pytest.raises(ValueError, match="of a run with other settings"):
-        train.train(settings(tiny_streets, encoder="efficientnet-lite0"), run, tmp_path / "out.keras")
-    assert_same_weights(train.train(settings(tiny_streets), run, tmp_path / "out.keras"), unbroken[0])
-    assert json.loads((run / "settings.json").read_text())["encoder"] == "residual"
 
 
 def test_a_diverged_run_is_refused(tiny_streets, toy_network, tmp_path, monkeypatch):
