@@ -118,6 +118,7 @@ def zoom(example, factor, row, column):
     ignored_boxes, ignored_share = _zoom_boxes(example.ignored_boxes, factor, fixed, (width, height))
     kept = share >= LEAST_SHARE
     pick = _Nearest(factor, fixed, (height, width))
+    depth, instances = _zoom_maps(example, factor, fixed, pick)
     return replace(
         example,
         image=_zoom_image(example.image, factor, row, column),
@@ -127,10 +128,8 @@ def zoom(example, factor, row, column):
         distances=example.distances[kept],
         properties=example.properties[kept] - np.array([math.log(factor), 0, 0, 0, 0, 0, 0]),
         ignored_boxes=np.concatenate([ignored_boxes[ignored_share > 0], boxes[~kept & (share > 0)]]),
-        depth=_zoom_depth(example.depth, factor, fixed, pick),
-        instances=None
-        if example.instances is None
-        else renumber_instances(pick(example.instances), np.flatnonzero(kept)),
+        depth=depth,
+        instances=None if instances is None else renumber_instances(instances, np.flatnonzero(kept)),
         maps={name: pick(np.asarray(each)) if np.ndim(each) > 1 else each for name, each in example.maps.items()},
     )
 
@@ -212,28 +211,35 @@ class _Nearest:
         return picked
 
 
-def _zoom_depth(stored, factor, fixed, pick):
+def _zoom_maps(example, factor, fixed, pick):
+    """Depth and instances (or None) of the new image. Where both are of LiDAR points, they move together."""
+    stored, instances = example.depth, example.instances
     known = stored > 0
     scaled = np.where(known, np.clip(np.rint(stored / factor), 1, UNBOUNDED), 0).astype(np.uint16)
     scaled[stored == UNBOUNDED] = 0 if factor > STILL_FAR else UNBOUNDED
+    owned = example.sparse and instances is not None
     below = np.count_nonzero(known[1:] & known[:-1])
-    if below >= DENSE * np.count_nonzero(known[:-1]):
-        return pick(scaled)
-    return _move_points(scaled, factor, fixed)
+    if not owned and below >= DENSE * np.count_nonzero(known[:-1]):
+        return pick(scaled), None if instances is None else pick(instances)
+    # The depth in the upper digits decides which point wins.
+    values = scaled.astype(np.int32) * 256 + (instances if owned else 0)
+    moved = _move_points(values, scaled > 0, factor, fixed)
+    others = None if instances is None else pick(instances)
+    return (moved // 256).astype(np.uint16), (moved % 256).astype(np.uint8) if owned else others
 
 
-def _move_points(stored, factor, fixed):
-    """Every known pixel of a sparse map to its new place; the nearest wins."""
-    rows, columns = np.nonzero(stored)
-    values = stored[rows, columns].astype(np.int32)
+def _move_points(values, known, factor, fixed):
+    """Every known pixel of a sparse map to its new place; the smallest value wins, 0 where there is none."""
+    rows, columns = np.nonzero(known)
     to_row, to_column = (
         np.floor((places - center) * factor + center + 0.5).astype(np.int64)
         for places, center in ((rows, fixed[1]), (columns, fixed[0]))
     )
-    inside = (to_row >= 0) & (to_row < stored.shape[0]) & (to_column >= 0) & (to_column < stored.shape[1])
-    moved = np.full(stored.shape, UNBOUNDED + 1, np.int32)
-    np.minimum.at(moved, (to_row[inside], to_column[inside]), values[inside])
-    return np.where(moved > UNBOUNDED, 0, moved).astype(np.uint16)
+    inside = (to_row >= 0) & (to_row < values.shape[0]) & (to_column >= 0) & (to_column < values.shape[1])
+    none = np.iinfo(np.int32).max
+    moved = np.full(values.shape, none, np.int32)
+    np.minimum.at(moved, (to_row[inside], to_column[inside]), values[rows, columns][inside])
+    return np.where(moved == none, 0, moved)
 
 
 # Colours -------------------------------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 """From frames to training batches: what the losses of both branches compare with."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
 
 from . import CLASSES, augmentation, depth, detection, kitti
-from .frames import DONT_CARE, UNKNOWN_ANGLE, renumber_instances
+from .frames import DONT_CARE, UNKNOWN_ANGLE, depth_map, nearest_points, renumber_instances
 from .model import CANONICAL_FOCAL_LENGTH
 
 NEIGHBOUR_OF = {"Van": "Car", "Person_sitting": "Pedestrian"}
@@ -28,6 +28,7 @@ class Example:
         ignored_boxes: (m, 4) DontCare regions, neighbouring classes, and objects of unknown distance.
         depth: (height, width) uint16 in `DEPTH_STEP`; 0 where it is not known.
         instances: (height, width) uint8, i + 1 where the i-th of `boxes` is seen; None where nobody knows.
+        sparse: Whether depth and instances are those of LiDAR points: `instances` is known only where `depth` is.
         maps: Labels of tasks of one's own, ``{output: array}``, handed to the loss of that output as they are. What has
             two axes or more, (height, width, ...), is mirrored with the image; numbers per image, (n,), are not.
     """
@@ -42,17 +43,19 @@ class Example:
     depth: np.ndarray
     instances: np.ndarray | None
     maps: dict = field(default_factory=dict)
+    sparse: bool = False
 
 
 def make_example(frame, height, width):
     """A `Frame` to an `Example` of height x width pixels, without what has no area.
 
     An object whose distance is not positive (KITTI's -1000 for "not known", or a centre behind the camera) is neither
-    object nor background.
+    object nor background. A frame without a depth map gets one of its LiDAR points, and if it has labels, each pixel on
+    which a point falls is told whose 3D box the point lies in.
     """
     surfaces = {index: kitti.surface_distance(frame, index) for index in range(len(frame.objects))}
-    frame = frame if frame.depth is not None or frame.points is None else frame.with_lidar_depth()
-    frame = frame.fitted(height, width)
+    sparse = frame.depth is None and frame.points is not None
+    frame = _with_lidar_maps(frame, height, width) if sparse else frame.fitted(height, width)
     scale = CANONICAL_FOCAL_LENGTH / np.mean(frame.camera.focal_length)
     seen = [index for index, each in enumerate(frame.objects) if _has_area(each)]
     rows = [index for index in seen if frame.objects[index].name in CLASSES and frame.objects[index].distance > 0]
@@ -75,7 +78,20 @@ def make_example(frame, height, width):
         ignored_boxes=np.array([frame.objects[index].box for index in ignored]).reshape(-1, 4),
         depth=np.clip(np.rint(known * scale / DEPTH_STEP), 0, 65535).astype(np.uint16),
         instances=None if frame.instances is None else renumber_instances(frame.instances, rows),
+        sparse=sparse,
     )
+
+
+def _with_lidar_maps(frame, height, width):
+    """The fitted frame with depth and instances from its LiDAR points, both 0 where no point falls."""
+    in_photo = nearest_points(frame.points, frame.camera)
+    points = frame.points[np.sort(in_photo[in_photo >= 0])]  # none of them may fall on the rim that `fitted` adds
+    frame = replace(frame, points=points).fitted(height, width)
+    nearest = nearest_points(points, frame.camera)
+    owner = np.zeros(len(points) + 1, np.uint8)  # the last stands for no point
+    for index, each in enumerate(frame.objects):
+        owner[:-1][kitti.points_inside(points, each)] = index + 1
+    return replace(frame, depth=depth_map(points, frame.camera), instances=owner[nearest] if frame.objects else None)
 
 
 def _has_area(each):
@@ -114,7 +130,7 @@ def encode(example):
         order=example.distances,
     )
     metres = example.depth * np.float32(DEPTH_STEP)
-    targets["depth"] = depth.encode_targets(metres, example.instances, example.boxes)
+    targets["depth"] = depth.encode_targets(metres, example.instances, example.boxes, sparse=example.sparse)
     taken = sorted(set(targets) & set(example.maps))
     if taken:
         raise ValueError(f"maps: {taken} are targets of detection or depth already; take another name")
@@ -139,6 +155,7 @@ def flip(example):
         depth=example.depth[:, ::-1],
         instances=None if example.instances is None else example.instances[:, ::-1],
         maps={name: each[:, ::-1] if np.ndim(each) > 1 else each for name, each in example.maps.items()},
+        sparse=example.sparse,
     )
 
 

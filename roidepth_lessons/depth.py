@@ -112,7 +112,7 @@ class HeadWork:
 # Targets and losses --------------------------------------------------------------------------------------------------
 
 
-def encode_targets(depth, instances=None, boxes=(), background_weight=4.0):
+def encode_targets(depth, instances=None, boxes=(), background_weight=4.0, sparse=False):
     """Depth of one image to the map that the loss compares with.
 
     Every object counts once, whatever its size, and all the background together `background_weight` times: otherwise
@@ -123,6 +123,7 @@ def encode_targets(depth, instances=None, boxes=(), background_weight=4.0):
         instances: (height, width) integers, 0 background, or None where nobody knows.
         boxes: (n, 4) pixels: inside them it matters most to tell object from background.
         background_weight: Weight of all background pixels together.
+        sparse: Whether `instances` is known only where the depth is, as with LiDAR points in labelled 3D boxes.
 
     Returns:
         (height, width, 4) float32: log depth, its weight, object (1) or background (0), its weight.
@@ -144,6 +145,8 @@ def encode_targets(depth, instances=None, boxes=(), background_weight=4.0):
             columns = slice(max(0, int(np.floor(left))), max(0, int(np.ceil(right)) + 1))
             region = target[rows, columns, 3]
             region += 1 / max(1, region.size)
+        if sparse:
+            target[~known, 3] = 0
     return target
 
 

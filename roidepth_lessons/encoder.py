@@ -30,16 +30,20 @@ class CameraRays(layers.Layer):
 
     Args:
         focal_length: The canonical focal length in pixels.
+        stride: Pixels of the image per cell of the features.
+        photo_focal_length: To how many pixels of focal length a photo is scaled before the network sees it. It doesn't
+            change what this layer computes: it is kept here so that it is stored with the weights. None: the canonical.
 
     Call with ``[features, camera]``: (batch, rows, columns, channels), and (batch, 4) focal x, focal y, center u,
     center v in pixels of the image; `stride` pixels make a cell. Returns (batch, rows, columns, 3): x / z and y / z of
     the ray, and the log depth at which it meets a ground one metre below the camera (bounded above the horizon).
     """
 
-    def __init__(self, focal_length, stride, **options):
+    def __init__(self, focal_length, stride, photo_focal_length=None, **options):
         super().__init__(**options)
         self.focal_length = focal_length
         self.stride = stride
+        self.photo_focal_length = photo_focal_length
 
     def call(self, inputs):
         features, camera = inputs
@@ -57,7 +61,8 @@ class CameraRays(layers.Layer):
         return (*input_shape[0][:3], 3)
 
     def get_config(self):
-        return {**super().get_config(), "focal_length": self.focal_length, "stride": self.stride}
+        own = {name: getattr(self, name) for name in ("focal_length", "stride", "photo_focal_length")}
+        return {**super().get_config(), **own}
 
 
 def build_encoder(channels=(24, 48, 64, 96, 128), blocks=(2, 2, 2, 2), neck_channels=48, canonical_focal_length=240.0):

@@ -173,15 +173,31 @@ def depth_map(points, camera):
     Returns:
         (height, width) float32, metres; 0 where no point falls.
     """
+    nearest, depth = nearest_points(points, camera), camera.project(points)[1]
+    if not len(depth):
+        return np.zeros(nearest.shape, np.float32)
+    return np.where(nearest >= 0, depth[nearest], 0).astype(np.float32)
+
+
+def nearest_points(points, camera):
+    """Which LiDAR point a camera sees at each pixel: of those that fall on it, the nearest.
+
+    Args:
+        points: (n, 3) in camera coordinates, metres.
+        camera: The `Camera`.
+
+    Returns:
+        (height, width) int64, indices into `points`; -1 where no point falls.
+    """
     pixels, depth = camera.project(points)
-    seen = depth > 0
-    columns, rows = np.rint(pixels[seen]).T
-    inside = (columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height)
-    sparse = np.full((camera.height, camera.width), np.inf, dtype=np.float32)
+    columns, rows = np.rint(pixels).T
+    seen = (depth > 0) & (columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height)
+    index = np.flatnonzero(seen)
+    index = index[np.argsort(-depth[index], kind="stable")]  # the nearest is written last and stays
+    nearest = np.full((camera.height, camera.width), -1, np.int64)
     # Cast only what lies inside: beside the camera, u and v may be too large for an integer.
-    target = (rows[inside].astype(np.int64), columns[inside].astype(np.int64))
-    np.minimum.at(sparse, target, depth[seen][inside].astype(np.float32))
-    return np.where(np.isfinite(sparse), sparse, 0).astype(np.float32)
+    nearest[rows[index].astype(np.int64), columns[index].astype(np.int64)] = index
+    return nearest
 
 
 def _mirror_angle(angle):

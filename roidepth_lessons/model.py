@@ -16,7 +16,9 @@ from . import CLASSES, depth, detection, encoder, metrics, pretrained, roi
 from .camera import Camera, resize_nearest
 
 CANONICAL_FOCAL_LENGTH = 240.0
-"""Pixels. Every photo is scaled to about this focal length, and depths are rescaled by what remains."""
+"""Pixels. Depths inside the network are those of a camera with this focal length: metres * 240 / focal length. Photos
+are scaled to about this, too, unless the network was trained on larger or smaller ones (:func:`photo_focal_length`).
+"""
 
 DEFAULT_FOCAL_SHARE = 0.58
 """Focal length by image width that is assumed for a photo without a calibration file: KITTI's field of view."""
@@ -103,6 +105,42 @@ def compose(shared_encoder, detection_head, depth_head, **more_heads):
         raise ValueError(f"heads: {taken} are outputs of detection or depth already; take another name")
     outputs |= {name: head(features) for name, head in more_heads.items()}
     return keras.Model(inputs, outputs, name="roi_depth")
+
+
+def photo_focal_length(network):
+    """To how many pixels of focal length photos are scaled for a network: that of its training images.
+
+    Args:
+        network: A model of :func:`compose`.
+    """
+    lengths = [each.photo_focal_length for each in _rays(network)]
+    return next((length for length in lengths if length), CANONICAL_FOCAL_LENGTH)
+
+
+def set_photo_focal_length(network, pixels):
+    """Makes prediction scale photos to another focal length. It is saved with the network.
+
+    Larger photos show small objects better and cost more. The network still has to be trained on such images: things
+    in it are larger by as much.
+
+    Args:
+        network: A model of :func:`compose`, with an encoder of `encoder`.
+        pixels: The focal length, above 0.
+
+    Raises:
+        ValueError: if `pixels` is not a positive number, or the encoder has no place to keep it.
+    """
+    if not 0 < pixels < np.inf:
+        raise ValueError(f"the focal length must be a positive number of pixels, got {pixels}")
+    rays = _rays(network)
+    if not rays:
+        raise ValueError("the encoder has no layer CameraRays, which keeps the focal length: build it with `encoder`")
+    for each in rays:
+        each.photo_focal_length = float(pixels)
+
+
+def _rays(network):
+    return [each for each in network.get_layer("encoder").layers if isinstance(each, encoder.CameraRays)]
 
 
 def _network_inputs():
@@ -221,7 +259,7 @@ class RoiDepth:
             camera: The `Camera`; default: KITTI's field of view, and then distances are right only up to a factor.
             mode: "roi" decodes depth in windows around the objects, "full" in the whole frame, "auto" what is cheaper.
             threshold: Overrides the threshold for the score.
-            rescale: Scale the photo to the canonical focal length. False: take it as it is, filled up to multiples
+            rescale: Scale the photo to the network's focal length (:func:`photo_focal_length`). False: take it as it is, filled up to multiples
                 of 32.
 
         Returns:
@@ -273,7 +311,8 @@ class RoiDepth:
         height, width = image.shape[:2]
         multiple = encoder.SIZE_MULTIPLE
         if rescale:
-            width = multiple * max(1, round(width * CANONICAL_FOCAL_LENGTH / camera.focal_length[0] / multiple))
+            wanted = photo_focal_length(self.network)
+            width = multiple * max(1, round(width * wanted / camera.focal_length[0] / multiple))
             height = max(1, round(image.shape[0] * width / image.shape[1]))
         if (height, width) != image.shape[:2]:
             image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))

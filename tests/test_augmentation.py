@@ -244,6 +244,27 @@ def test_points_that_meet_and_points_that_leave():
     }
 
 
+def test_points_take_their_instance_along():
+    """As above; (6, 7) shows the car, (6, 8) the pedestrian, and where both meet the nearer decides for both maps."""
+    instances = np.zeros((HEIGHT, WIDTH), np.uint8)
+    instances[6, 7], instances[6, 8] = 1, 2
+    points = {(4, 4): 900, (6, 8): 700, (6, 7): 500, (31, 63): 80}
+    boxes = (5.0, 4.0, 12.0, 9.0), (13.0, 4.0, 20.0, 9.0)
+    example = example_of(boxes, depth=sparse(points), instances=instances, sparse=True)
+    larger, smaller = (augmentation.zoom(example, factor, 0, 0) for factor in (2, 0.5))
+    assert larger.sparse
+    assert [larger.instances[place] for place in ((8, 8), (12, 14), (12, 16))] == [0, 1, 2]
+    assert np.count_nonzero(larger.instances) == 2
+    assert (smaller.depth[3, 4], smaller.instances[3, 4]) == (1000, 1)
+    assert np.count_nonzero(smaller.instances) == 1
+    # An instance map that somebody drew is a surface, whatever the depth is.
+    drawn = augmentation.zoom(example_of(depth=sparse(points)), 2, 0, 0)
+    assert np.count_nonzero(drawn.instances == 1) > 100
+    # Many points are still points.
+    full = augmentation.zoom(example_of(sparse=True), 2, 0, 0)
+    assert np.count_nonzero(full.depth) == HEIGHT * WIDTH // 4
+
+
 def test_a_surface_stays_a_surface():
     larger = augmentation.zoom(example_of(), 1.7, 12, 30)
     assert (larger.depth > 0).all()

@@ -184,12 +184,30 @@ def test_lidar_points_become_depth(tmp_path, frame):
     """A frame with points only, read from files: one pixel per point, and the surface from the points in the box."""
     car = road_object("Car", CAR_BOX, 20.0, alpha=0.0, yaw=0.0)
     points = np.array([[-0.5, 1.0, 19.5], [0.0, 1.0, 19.6], [0.5, 1.0, 19.7], [4.0, 1.0, 30.0]], np.float32)
-    frame = dataclasses.replace(frame, depth=None, instances=None, objects=(car,), points=points)
+    objects = RoadObject(DONT_CARE, (0.0, 0.0, 15.0, 11.0)), car  # the car is the second object, and the first example
+    frame = dataclasses.replace(frame, depth=None, instances=None, objects=objects, points=points)
     kitti.write_frame(tmp_path, frame)
     example = dataset.make_example(kitti.read_frame(tmp_path, "000000"), HEIGHT, WIDTH)
     assert (example.depth > 0).sum() == 4
     assert sorted(example.depth[example.depth > 0] / 512) == pytest.approx([19.5, 19.6, 19.7, 30.0], abs=1 / 512)
     assert example.properties[0, 1] == pytest.approx(0.4, abs=1e-5)
+    assert example.sparse
+    # Of which pixels anybody knows what they show: three points lie in the car's 3D box, one on the road behind it.
+    on_car, beside = example.instances == 1, (example.depth > 0) & (example.instances == 0)
+    assert (example.depth[on_car] / 512 < 20).all()
+    assert (on_car.sum(), beside.sum()) == (3, 1)
+    target = dataset.encode(example)["depth"]
+    np.testing.assert_allclose(target[on_car, 1:3], [[1 / 3, 1]] * 3)
+    assert (target[beside, 1:3] == [4, 0]).all()
+    assert (target[..., 3] > 0).sum() == 4
+
+
+def test_points_beside_the_photo_do_not_fall_on_its_rim(frame):
+    points = np.array([[0.0, 1.0, 20.0], [0.0, 9.0, 20.0]], np.float32)  # the second below the lower edge
+    frame = dataclasses.replace(frame, depth=None, instances=None, objects=(), points=points)
+    example = dataset.make_example(frame, 2 * HEIGHT, WIDTH)
+    assert (frame.camera.project(points)[0][:, 1] > HEIGHT).tolist() == [False, True]
+    assert (example.depth > 0).sum() == 1
     assert example.instances is None
 
 
