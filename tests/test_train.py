@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import tiny
 
-from roidepth_lessons import augmentation, dataset, model, streets, train
+from roidepth_lessons import augmentation, dataset, drive_split, kitti, model, streets, train
 from roidepth_lessons.__main__ import main
+from roidepth_lessons.camera import Camera
 
 SETTINGS = {"epochs": 3, "batch_size": 2, "height": 64, "width": 128}
 
@@ -112,7 +113,9 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     newest, before = run / "epoch003.weights.h5", run / "epoch002.weights.h5"
     newest.write_bytes(newest.read_bytes()[:-3000])
     gone_on = []
-    monkeypatch.setattr(train, "_run_epoch", lambda network, examples, settings, epoch, run: gone_on.append(epoch + 1))
+    monkeypatch.setattr(
+        train, "_run_epoch", lambda network, examples, settings, epoch, *rest: gone_on.append(epoch + 1)
+    )
     network = train.train(settings(tiny_streets), run, tmp_path / "out.keras")
     assert f"{newest} can't be read" in capsys.readouterr().out
     assert gone_on == [3]
@@ -335,7 +338,7 @@ def test_the_learning_rate_rises_then_falls():
 
 
 def test_progress_of_reading_ends_as_a_constant_line(tiny_streets, capsys):
-    examples = train.read_examples(tiny_streets, 64, 128, limit=5)
+    examples = train.read_examples(tiny_streets, 64, 128, kitti.frame_ids(tiny_streets)[:5])
     assert len(examples) == 5
     assert examples[0].image.shape == (64, 128, 3)
     said = capsys.readouterr().out
@@ -351,3 +354,159 @@ def test_an_error_starts_on_a_line_of_its_own(tiny_streets, tmp_path, capsys):
     said = capsys.readouterr().out
     assert said.startswith(f"\r{'read 1 of 8 frames':<78}")
     assert said.endswith(" \n")
+
+
+# Drives --------------------------------------------------------------------------------------------------------------
+
+DRIVES = dict(zip((f"{number:06d}" for number in range(8)), "aabbccde", strict=True))
+"""The eight tiny streets as if they came from five drives."""
+
+
+@pytest.fixture
+def with_drives(tiny_streets, tmp_path):
+    """The tiny streets in a folder that says which drive each is from."""
+    root = shutil.copytree(tiny_streets, tmp_path / "root")
+    write_drives(root, DRIVES)
+    return root
+
+
+def write_drives(root, drives):
+    rows = "".join(f"{frame_id}\t{drive}\n" for frame_id, drive in drives.items())
+    (root / "drives.tsv").write_text("frame_id\traw_drive\n" + rows)
+
+
+def test_training_holds_out_drives_and_says_which(with_drives, toy_network, tmp_path, capsys):
+    run, out = tmp_path / "run", tmp_path / "out.keras"
+    train.train(settings(with_drives, epochs=1, batch_size=3, fold=2), run, out)
+    parts = {part: (run / f"{part}.txt").read_text().split() for part in drive_split.PARTS}
+    assert sorted(sum(parts.values(), [])) == sorted(DRIVES)
+    drives = {part: {DRIVES[frame_id] for frame_id in ids} for part, ids in parts.items()}
+    assert sum(len(each) for each in drives.values()) == 5
+    assert len(parts["validation"]) > 0 < len(parts["test"])
+    first, _ = train.split_frames(settings(with_drives, fold=1), with_drives)
+    assert first["test"] != parts["test"]
+    card = json.loads(out.with_suffix(".json").read_text())
+    assert card["drives_seen"] == sorted(drives["train"])
+    assert "--fold 2" in card["command"]
+    said = capsys.readouterr().out
+    assert f"by drive: {len(parts['train'])} frames for train, " in said
+    assert f"read {len(parts['train'])} of {len(parts['train'])} frames" in said
+    for line in card["epochs"]:
+        losses = [line[name] for name in line if name.startswith("validation_")]
+        assert len(losses) == 1 + len(train.LOSSES)
+        assert np.isfinite(losses).all()
+
+
+def test_the_validation_loss_is_that_of_the_held_out_frames(toy_network, tiny_streets):
+    network = model.build_network()
+    train.compile_network(network, 10, 1e-3)
+    examples = train.read_examples(tiny_streets, 64, 128, kitti.frame_ids(tiny_streets)[:5])
+    batches = train._validation_batches(examples, batch_size=4)
+    assert len(batches) * batches.batch_size == 5  # all of them, each once
+    assert train._validation_batches(examples[:4], batch_size=4).batch_size == 4
+    assert train._validation_batches([], 4) is None
+    losses = network.evaluate(batches, verbose=0, return_dict=True)
+    inputs, targets = dataset.Batches(examples, 1, augment=False)[2]
+    np.testing.assert_array_equal(inputs["image"][0], examples[2].image)
+    by_hand = []
+    for index in range(5):
+        inputs, targets = dataset.Batches(examples, 1, augment=False)[index]
+        outputs = network(inputs)
+        by_hand.append(
+            sum(
+                weight * float(np.mean(train.LOSSES[name](targets[name], outputs[name])))
+                for name, weight in train.LOSS_WEIGHTS.items()
+            )
+        )
+    assert losses["loss"] == pytest.approx(np.mean(by_hand), rel=1e-4)
+
+
+def test_a_leaked_drive_stops_training(with_drives, toy_network, tmp_path, monkeypatch):
+    """A split that puts one frame of a drive into training and another into the test is refused, whoever made it."""
+    split = drive_split.split_by_drive
+
+    def leaking(*arguments):
+        splits = split(*arguments)
+        moved = next(each for each in splits[0]["test"] if DRIVES[each] in "abc")
+        splits[0]["test"].remove(moved)
+        splits[0]["train"].append(moved)
+        return splits
+
+    monkeypatch.setattr(drive_split, "split_by_drive", leaking)
+    with pytest.raises(ValueError, match=r"drive \w is in train \(frame \d+\) and in test \(frame \d+\)"):
+        train.train(settings(with_drives), tmp_path / "run", tmp_path / "out.keras")
+    assert not (tmp_path / "out.keras").exists()
+
+
+def test_weights_that_have_seen_a_held_out_drive_are_refused(with_drives, toy_network, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "_run_epoch", lambda *arguments: None)
+    first = tmp_path / "first.keras"
+    train.train(settings(with_drives), tmp_path / "run", first)
+    seen = json.loads(first.with_suffix(".json").read_text())["drives_seen"]
+    with pytest.raises(ValueError, match=r"trained on drive \w, of which frame \d+ is held out"):
+        train.train(settings(with_drives, start=str(first), fold=2), tmp_path / "run2", tmp_path / "out.keras")
+    # The same fold again, and from there on: what the first network has seen isn't forgotten.
+    second, third = tmp_path / "second.keras", tmp_path / "third.keras"
+    train.train(settings(with_drives, start=str(first)), tmp_path / "run3", second)
+    assert json.loads(second.with_suffix(".json").read_text())["drives_seen"] == seen
+    write_drives(with_drives, dict.fromkeys(DRIVES, "x"))
+    train.train(settings(with_drives, start=str(second), folds=0), tmp_path / "run4", third)
+    assert json.loads(third.with_suffix(".json").read_text())["drives_seen"] == [*seen, "x"]
+    assert "all frames are for training; nothing is held out" in capsys.readouterr().out
+    write_drives(with_drives, DRIVES)
+    first.with_suffix(".json").unlink()
+    train.train(settings(with_drives, start=str(first), fold=2), tmp_path / "run5", tmp_path / "out.keras")
+    assert "first.keras: no card beside it" in capsys.readouterr().out
+
+
+def test_evaluate_refuses_drives_that_the_weights_have_seen(with_drives, toy_network, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "_run_epoch", lambda *arguments: None)
+    run, out = tmp_path / "run", tmp_path / "out.keras"
+    train.train(settings(with_drives), run, out)
+    command = ["evaluate", str(with_drives), f"--weights={out}"]
+    assert main(command) == 2
+    said = capsys.readouterr()
+    assert "the weights have been trained on drive" in said.err
+    assert "--ids RUN/test.txt" in said.err
+    assert main([*command, f"--ids={run / 'test.txt'}"]) == 0
+    assert main([*command, f"--ids={run / 'train.txt'}"]) == 2
+    assert main([*command, f"--ids={run / 'train.txt'}", "--seen"]) == 0
+    (with_drives / "drives.tsv").unlink()
+    capsys.readouterr()
+    assert main([*command, f"--ids={run / 'test.txt'}"]) == 0
+    assert "drives.tsv is missing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "drives", "message"),
+    [
+        ({"fold": 6}, DRIVES, "fold must be 1 to 5, the number of folds, got 6"),
+        ({"folds": 2}, DRIVES, r"drives\.tsv: folds must be at least 3"),
+        ({"folds": 6, "fold": 6}, DRIVES, r"drives\.tsv: folds must be at most the number of drives, 5, got 6"),
+        ({}, {"000000": "a"}, r"drives\.tsv: .*the drive of frame 000001 is not known"),
+    ],
+)
+def test_folds_that_do_not_suit(with_drives, toy_network, tmp_path, changed, drives, message):
+    write_drives(with_drives, drives)
+    with pytest.raises(ValueError, match=message):
+        train.train(settings(with_drives, **changed), tmp_path / "run", tmp_path / "out.keras")
+
+
+def test_larger_training_photos_make_larger_photos_in_prediction(tmp_path):
+    """The focal length goes along with the weights; near the canonical one, nothing changes."""
+    network = tiny.small_network()
+    detector = model.RoiDepth(network)
+    camera = Camera.from_focal_length(60.0, 32, 64)
+    sizes = []
+    for pixels in (None, 245.0, 120.0):
+        if pixels:
+            model.keep_photo_focal_length(network, pixels)
+        sizes.append(detector.prepare(np.zeros((32, 64, 3), np.uint8), camera)[0].shape[:2])
+    assert sizes == [(128, 256), (128, 256), (64, 128)]
+    network.save(tmp_path / "out.keras")
+    assert model.photo_focal_length(model.RoiDepth.load(tmp_path / "out.keras").network) == 120
+    assert model.photo_focal_length(network) == 120
+    assert model.photo_focal_length(tiny.toy_network()) == model.CANONICAL_FOCAL_LENGTH
+    for wrong in (0, np.nan):
+        with pytest.raises(ValueError, match="positive number of pixels"):
+            model.keep_photo_focal_length(network, wrong)
