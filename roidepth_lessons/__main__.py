@@ -50,6 +50,7 @@ def _parser():
     streets.add_argument("--height", type=_whole_number, default=128, help="pixels (default %(default)s)")
     streets.add_argument("--width", type=_whole_number, default=416, help="pixels (default %(default)s)")
     streets.add_argument("--workers", type=_whole_number, help="processes (default: one per core)")
+    streets.add_argument("--looks", choices=("varied", "plain"), default="varied", help="plain: always the same light")
 
     train = add("train", train_command, "train the network, from streets or from a folder in the KITTI layout")
     train.add_argument("--data", help="folder in the KITTI layout (default: streets)")
@@ -162,7 +163,13 @@ def streets_command(options):
     from . import streets
 
     streets.write_streets(
-        options.out, options.count, options.seed, options.height, options.width, workers=options.workers
+        options.out,
+        options.count,
+        options.seed,
+        options.height,
+        options.width,
+        workers=options.workers,
+        looks=options.looks,
     )
 
 

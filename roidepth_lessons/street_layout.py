@@ -20,6 +20,18 @@ OVERSAMPLING = {"Car": 1.0, "Pedestrian": 2.0, "Cyclist": 4.0, "Van": 1.0, "Truc
 """How many times more often than in KITTI a class appears: people and cyclists are rare there."""
 
 
+PLAIN_LOOK = {
+    "sun": np.array((-0.5, -0.71, -0.5)), "sun_strength": 0.9, "ambient": 0.45,
+    "cloud": 0.3, "dusk": False, "haze": 600.0,
+    "sky_top": np.array((0.28, 0.48, 0.8)), "sky_low": np.array((0.85, 0.9, 0.95)),
+    "walk_colour": np.array((0.42, 0.41, 0.4)), "grass": np.array((0.21, 0.25, 0.11)),
+    "asphalt": np.array((0.34, 0.34, 0.345)),
+    "exposure": 0.44, "contrast": 1.0, "balance": np.ones(3), "noise": 1.0, "blur": 0.05,
+}  # fmt: skip
+"""One light, one weather and one camera, in the middle of what `_style` draws: for streets that all look alike."""
+LOOKS = ("varied", "plain")
+
+
 @dataclass
 class Street:
     """A street before it is drawn: what stands where, in camera coordinates (metres), and the light.
@@ -43,15 +55,22 @@ class Street:
         return self.ground[0] + self.ground[1] * z
 
 
-def lay_out(seed):
+def lay_out(seed, looks="varied"):
     """The street of a seed, before it is drawn: independent of any image size.
 
     Args:
         seed: An int or a sequence of ints.
+        looks: "varied": light, weather, road surface and camera are drawn at random too; "plain": they are always
+            `PLAIN_LOOK`. What stands where is the same.
 
     Returns:
         The `Street`.
+
+    Raises:
+        ValueError: if `looks` is neither.
     """
+    if looks not in LOOKS:
+        raise ValueError(f"looks must be one of {', '.join(LOOKS)}, got {looks!r}")
     rng = np.random.default_rng(seed)
     focal = 721.5 * rng.uniform(0.98, 1.005)
     center = np.array((609.6, 172.9)) + rng.normal(0, (4, 3))
@@ -61,6 +80,8 @@ def lay_out(seed):
     rows = [side * rng.uniform(2.5, 5) if rng.random() < 0.75 else None for side in (-1, 1)]
     taken = _place_objects(rng, street, rows, street.style["heading"])
     add_scenery(rng, street, taken)
+    if looks == "plain":
+        street.style |= PLAIN_LOOK
     return street
 
 

@@ -23,7 +23,7 @@ from .frames import Frame
 from .kitti import write_atomically, write_frame
 from .session import ProgressLine
 from .street_labels import label_objects, lidar_points
-from .street_layout import lay_out
+from .street_layout import LOOKS, lay_out
 from .street_light import develop, shade
 from .street_rays import cast_rays
 from .street_scene import build_scene
@@ -32,19 +32,20 @@ FARTHEST = 250.0
 """Metres: depth beyond is given as unknown, as KITTI's 16-bit depth files end at 256 m."""
 
 
-def draw_street(seed, height=128, width=416):
+def draw_street(seed, height=128, width=416, looks="varied"):
     """Draw the street of a seed.
 
     Args:
         seed: An int or a sequence of ints.
         height, width: Size of the image in pixels.
+        looks: See `street_layout.lay_out`.
 
     Returns:
         A `Frame` with image, camera, objects, exact depth (0 in the sky and beyond 250 m), instances, road, points and
         calibration. What is too small or too hidden is a DontCare region, last in `objects`, and 0 in `instances`;
         what is wholly hidden is left out.
     """
-    street = lay_out(seed)
+    street = lay_out(seed, looks)
     camera = Camera(street.projection, 375, 1242).resized(height, width)
     scene = build_scene(street, camera)
     rays = cast_rays(street, scene, camera)
@@ -66,10 +67,10 @@ def draw_street(seed, height=128, width=416):
     )
 
 
-def write_streets(root, count, seed=0, height=128, width=416, workers=None, progress=True):
-    """Write streets 0 to count - 1 as a KITTI-layout folder. Frame i is ``draw_street([seed, i], height, width)``.
+def write_streets(root, count, seed=0, height=128, width=416, workers=None, progress=True, looks="varied"):
+    """Write streets 0 to count - 1 as a KITTI-layout folder.
 
-    Frames that are there are left alone, so a run that was stopped, or killed, goes on where it was.
+    Frame i is ``draw_street([seed, i], height, width, looks)``. Frames that are there are left alone, so a run that was stopped, or killed, goes on where it was.
 
     Args:
         root: Folder; the frames go to ``root/training``, a note of what they are to ``root/streets.json``.
@@ -78,15 +79,19 @@ def write_streets(root, count, seed=0, height=128, width=416, workers=None, prog
         height, width: Size of the images in pixels.
         workers: Number of processes; None for one per core.
         progress: Whether to show a line of progress.
+        looks: See `street_layout.lay_out`.
 
     Raises:
-        ValueError: if `root` holds frames of another seed, size or package version, or frames that are no streets.
+        ValueError: if `root` holds frames of another seed, size, look or package version, or frames that are no
+            streets, or if there is no such look.
         RuntimeError: if a worker process failed.
     """
     root = Path(root)
+    if looks not in LOOKS:
+        raise ValueError(f"looks must be one of {', '.join(LOOKS)}, got {looks!r}")
     if count < 0 or (workers is not None and workers < 1):
         raise ValueError(f"count must not be negative and workers be at least 1, got {count} and {workers}")
-    kind = {"seed": int(seed), "height": int(height), "width": int(width)}
+    kind = {"seed": int(seed), "height": int(height), "width": int(width), "looks": looks}
     _claim_folder(root, {**kind, "version": __version__}, count)
     labels = root / "training" / "label_2"
     missing = [i for i in range(count) if not (labels / f"{i:06d}.txt").is_file()]
@@ -119,7 +124,7 @@ def _claim_folder(root, facts, count):
     note = root / "streets.json"
     if note.is_file():
         try:
-            found = json.loads(note.read_text())
+            found = {"looks": "varied", **json.loads(note.read_text())}  # older notes don't say
             differ = {key: found[key] for key in facts if found[key] != facts[key]}
             count = max(count, found["count"])
         except (ValueError, KeyError, TypeError) as error:
@@ -134,8 +139,8 @@ def _claim_folder(root, facts, count):
     write_atomically(note, lambda file: file.write(text.encode()))
 
 
-def _write_street(root, index, seed, height, width):
-    write_frame(root, replace(draw_street([seed, index], height, width), name=f"{index:06d}"))
+def _write_street(root, index, seed, height, width, looks):
+    write_frame(root, replace(draw_street([seed, index], height, width, looks), name=f"{index:06d}"))
 
 
 def _run_workers(order, missing, workers, step):

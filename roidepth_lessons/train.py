@@ -222,7 +222,7 @@ def _hold_out(settings, root, run_folder):
             text = "".join(f"{frame_id}\n" for frame_id in parts[part])
             kitti.write_atomically(run_folder / f"{part}.txt", lambda file, text=text: file.write(text.encode()))
         print(f"by drive: {', '.join(f'{len(parts[part])} frames for {part}' for part in drive_split.PARTS)}")
-    elif settings.data:
+    elif settings.data and not (Path(root) / "streets.json").is_file():
         print(f"{root}: all frames are for training; nothing is held out, so what is measured on them says little")
     return parts, sorted({*(seen or []), *(drives[frame_id] for frame_id in parts["train"] if frame_id in drives)})
 

@@ -57,6 +57,22 @@ def contents(root):
     return {path.relative_to(root): path.read_bytes() for path in sorted(Path(root).rglob("*")) if path.is_file()}
 
 
+def test_plain_looks_change_the_light_and_nothing_else():
+    varied, plain = ([draw_street([5, i], 64, 208, looks) for i in range(6)] for looks in ("varied", "plain"))
+    for one, other in zip(varied, plain, strict=True):
+        assert one.objects == other.objects
+        for name in ("depth", "instances", "road"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        assert (one.image != other.image).any()
+    # Between the streets, brightness varies less when the light is always the same.
+    spread = [np.std([each.image[32:].mean() for each in frames]) for frames in (varied, plain)]
+    assert spread[1] < 0.7 * spread[0]
+    with pytest.raises(ValueError, match="looks must be one of varied, plain, got 'dull'"):
+        draw_street(1, looks="dull")
+    with pytest.raises(ValueError, match="looks must be one of varied, plain, got 'dull'"):
+        write_streets("never", 1, looks="dull")
+
+
 def test_same_seed_same_bytes_and_another_seed_differs():
     first, second, other = draw_street(5), draw_street(5), draw_street(6)
     for what in ("image", "depth", "instances", "road", "points"):
@@ -405,11 +421,14 @@ def test_two_processes_write_what_one_writes(tmp_path, capsys):
 def test_write_streets_refuses_to_mix(tmp_path):
     write_streets(tmp_path / "a", 1, seed=1, height=64, width=208, progress=False)
     before = contents(tmp_path)
-    for other in ({"seed": 2}, {"height": 96}, {"width": 320}):
+    for other in ({"seed": 2}, {"height": 96}, {"width": 320}, {"looks": "plain"}):
         with pytest.raises(ValueError, match="another folder"):
             write_streets(tmp_path / "a", 2, **{"seed": 1, "height": 64, "width": 208, **other})
     assert contents(tmp_path) == before
     note = json.loads((tmp_path / "a" / "streets.json").read_text())
+    assert note.pop("looks") == "varied"
+    (tmp_path / "a" / "streets.json").write_text(json.dumps(note))  # as it was before there was a choice
+    write_streets(tmp_path / "a", 1, seed=1, height=64, width=208, progress=False)
     (tmp_path / "a" / "streets.json").write_text(json.dumps({**note, "version": "0"}))
     with pytest.raises(ValueError, match="version"):
         write_streets(tmp_path / "a", 1, seed=1, height=64, width=208)
