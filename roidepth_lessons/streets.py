@@ -70,7 +70,8 @@ def draw_street(seed, height=128, width=416, looks="varied"):
 def write_streets(root, count, seed=0, height=128, width=416, workers=None, progress=True, looks="varied"):
     """Write streets 0 to count - 1 as a KITTI-layout folder.
 
-    Frame i is ``draw_street([seed, i], height, width, looks)``. Frames that are there are left alone, so a run that was stopped, or killed, goes on where it was.
+    Frame i is ``draw_street([seed, i], height, width, looks)``. Frames that are there are left alone, so a run that was
+    stopped, or killed, goes on where it was.
 
     Args:
         root: Folder; the frames go to ``root/training``, a note of what they are to ``root/streets.json``.
