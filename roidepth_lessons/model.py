@@ -213,7 +213,7 @@ class RoiDepth:
         except Exception as error:  # Keras, h5py and zipfile raise many kinds for a damaged file
             raise ValueError(f"{path}: not a weights file of this course, or damaged ({error})") from error
 
-    def predict(self, image, camera=None, mode="auto", threshold=None, rescale=True):
+    def predict(self, image, camera=None, mode="auto", threshold=None, rescale=True, distinct=True):
         """Finds the objects in a photo and says how far each is.
 
         Args:
@@ -223,6 +223,8 @@ class RoiDepth:
             threshold: Overrides the threshold for the score.
             rescale: Scale the photo to the canonical focal length. False: take it as it is, filled up to multiples
                 of 32.
+            distinct: Of objects that overlap almost wholly, keep only the most certain one: `detection.distinct`. With
+                a threshold of 0 and without that, there is an object for each of the candidates, in their order.
 
         Returns:
             A `Prediction`. Without any object it has no objects and an empty depth map.
@@ -237,8 +239,9 @@ class RoiDepth:
         candidates, features = self.detect(photo, photo_camera)
         strong = candidates["scores"] >= (self.threshold if threshold is None else threshold)
         found = {name: values[strong] for name, values in candidates.items()}
-        once = detection.distinct(metrics.box_iou(found["boxes"], found["boxes"]), found["scores"])
-        found = {name: values[once] for name, values in found.items()}
+        if distinct:
+            once = detection.distinct(metrics.box_iou(found["boxes"], found["boxes"]), found["scores"])
+            found = {name: values[once] for name, values in found.items()}
         plan = self.plan(found["boxes"], features.shape[1:3], mode)
         decoded = self.decode(features, plan)
         factor = np.mean(photo_camera.focal_length) / CANONICAL_FOCAL_LENGTH
