@@ -98,12 +98,17 @@ def row_means(totals, groups):
         A dictionary from group to (2, m): the m slopes at which a depth is known, and its mean in metres; m is 0 where
         the others know nothing.
     """
-    totals, groups = np.asarray(totals, np.float64).reshape(-1, 2, len(SLOPES)), np.asarray(groups)
+    names, group_of = np.unique(groups, return_inverse=True)
+    sums = np.zeros((len(names), 2, len(SLOPES)))
+    np.add.at(sums, group_of, np.asarray(totals, np.float64).reshape(-1, 2, len(SLOPES)))
+    # All groups before and all behind, added: to subtract a group's own sums from all would leave a trace of them.
+    nothing = np.zeros((1, 2, len(SLOPES)))
+    before = np.concatenate([nothing, np.cumsum(sums, axis=0)[:-1]])
+    behind = np.concatenate([np.cumsum(sums[::-1], axis=0)[::-1][1:], nothing])
     means = {}
-    for group in np.unique(groups):
-        depth, count = totals[groups != group].sum(axis=0)
+    for name, (depth, count) in zip(names.tolist(), before + behind, strict=True):
         known = count > 0
-        means[group] = np.stack([SLOPES[known], depth[known] / count[known]])
+        means[name] = np.stack([SLOPES[known], depth[known] / count[known]])
     return means
 
 

@@ -126,7 +126,8 @@ class DetectedObject:
         box: (left, top, right, bottom) in pixels of the photo.
         distance_m: Depth of the object's centre along the optical axis. `surface_distance_m` plus the predicted step
             from surface to centre, averaged with `instance_distance_m` by their predicted uncertainties.
-        distance_spread_m: Predicted scale of the error of `distance_m`.
+        distance_spread_m: Predicted scale of the error of `distance_m`: the scale b of a Laplace distribution, as both
+            heads learn it, so the mean of |error| and not its standard deviation, which is sqrt(2) b.
         position_m: (x, y, z) of the centre in camera coordinates: the middle of the box, at `distance_m`.
         surface_distance_m: Depth of the visible surface: mask-weighted median of the depth decoded in the box.
         surface_spread_m: Half the range that holds the middle 68 % of that depth's weight.

@@ -106,7 +106,9 @@ def test_the_same_rows_in_a_photo_of_half_the_size():
     full, half = baselines.row_slopes([20.5, 80.5], camera), baselines.row_slopes([10, 40], camera.resized(50, 80))
     np.testing.assert_allclose(full, half)
     steep = baselines.row_totals(np.full((100, 160), 7.0), replace_focal(camera, 5.0))
-    assert steep[1].sum() == 100 * 160  # rows steeper than the steepest still count
+    # Rows steeper than the steepest count as that: those 10 pixels or more from the middle.
+    assert (steep[1][[0, -1]] == 40 * 160).all()
+    assert steep[1].sum() == 100 * 160
 
 
 def replace_focal(camera, focal_length):

@@ -512,6 +512,7 @@ def test_intervals_are_over_frames_where_no_drives_are_known(figures):
     assert (figures["interval_over"], figures["interval_groups"]) == ("frames", 3)
     low, high = figures["detection"]["Car"]["ap50_moderate_interval"]
     assert (low, high) == pytest.approx((1 / 2, 1))
+    assert figures["detection"]["Pedestrian"]["ap50_moderate_interval"] == (1, 1)  # found, with an IoU of 0.63
     assert figures["detection"]["Cyclist"]["ap50_moderate_interval"] is None
     assert figures["distance"]["Car"]["abs_rel_interval"] == pytest.approx((0.1, 0.1))
     assert figures["distance"]["Pedestrian"]["abs_rel_interval"] is None  # all in one frame
