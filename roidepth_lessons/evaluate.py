@@ -1,15 +1,25 @@
-"""Measures a network on a folder in the KITTI layout: one dictionary with full words and units."""
+"""Measures a network on a folder in the KITTI layout: one dictionary with full words and units.
+
+What is measured of each frame, and beside which labels, stands here; `measures` makes figures of it, `baselines` says
+what could be had without the depth network.
+"""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from . import CLASSES, detection, kitti, kitti_rules, label_statistics, metrics, roi
+from . import CLASSES, baselines, detection, kitti, metrics, roi
+from .baselines import class_heights
 from .dataset import NEIGHBOUR_OF
 from .frames import DONT_CARE
+from .measures import summarise, table
 
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 19))
-"""The lowest scores that are tried: 0.1 to 0.9."""
+__all__ = [
+    "FoundPatch", "class_heights", "evaluate", "found_objects", "found_patches", "match_objects", "measure_frame",
+    "summarise", "table", "true_regions",
+]  # fmt: skip
+
 LOWEST_KITTI_IMAGE = 370
 """Rows. In smaller images, such as streets, KITTI's least box heights shrink with the image."""
 
@@ -20,6 +30,9 @@ def evaluate(model, root, frame_ids=None, mode="auto", report=None):
     Distances are measured on the objects above the model's threshold that match a label at IoU 0.5; average precision
     on everything that the network found.
 
+    Where ``ROOT/drives.tsv`` says from which drive each frame is, intervals are over drives, and what a baseline learns
+    it learns from other drives; else frames take the place of drives.
+
     Args:
         model: A `model.RoiDepth`.
         root: Folder in the KITTI layout.
@@ -28,30 +41,78 @@ def evaluate(model, root, frame_ids=None, mode="auto", report=None):
         report: Called with (frames done, frames in all) after each frame.
 
     Returns:
-        A dictionary that JSON can hold; see :func:`summarise`.
+        A dictionary that JSON can hold; see `measures.summarise`.
+
+    Raises:
+        FileNotFoundError, ValueError: if a file is missing or damaged, or ``drives.tsv`` doesn't know a frame.
     """
     frame_ids = kitti.frame_ids(root) if frame_ids is None else list(frame_ids)
+    groups, over = _groups(root, frame_ids)
     rows = []
     for frame_id in frame_ids:
         rows.append(measure_frame(model, kitti.read_frame(root, frame_id), mode))
         if report:
             report(len(rows), len(frame_ids))
-    return summarise(rows, mode)
+    add_row_means(rows, root, frame_ids, groups)
+    return summarise(rows, mode, groups, over)
+
+
+def _groups(root, frame_ids):
+    """The drive of each frame, or the frame itself, and which of the two: "drives" or "frames"."""
+    path = Path(root) / "drives.tsv"
+    if not path.exists():
+        return frame_ids, "frames"
+    drives = kitti.read_drives(path)
+    for frame_id in frame_ids:
+        if frame_id not in drives:
+            raise ValueError(f"{path} doesn't say from which drive frame {frame_id} is; add it, or remove the file")
+    return [drives[frame_id] for frame_id in frame_ids], "drives"
 
 
 def measure_frame(model, frame, mode):
     """What one frame contributes: arrays, not yet averaged."""
     prediction = model.predict(frame.image, frame.camera, mode)
-    truth = [index for index, each in enumerate(frame.objects) if each.name in CLASSES]
+    depth, truth = _true_depth(frame), true_regions(frame)
+    candidates = prediction.candidates | {"distances": np.full(len(prediction.candidates["scores"]), np.nan)}
+    decoded = None
+    if depth is not None or (truth["distances"] > 0).any():
+        # An object for each candidate, however uncertain, and the whole depth map.
+        everything = model.predict(frame.image, frame.camera, "full", threshold=0.0, distinct=False)
+        candidates["distances"] = np.array([each.distance_m for each in everything.objects], float)
+        decoded = everything.depth
     return {
-        "truth": true_regions(frame),
+        "truth": truth,
         "kitti": _for_kitti_rules(frame, prediction.candidates),
-        "candidates": prediction.candidates,
+        "candidates": candidates,
         "distinct": _distinct(prediction.candidates),
         "pairs": _matched_objects(frame, prediction),
-        "depth": _depth_figures(model, frame, truth, prediction if mode == "full" else None),
+        "depth": _depth_figures(frame, depth, decoded),
+        "row_totals": baselines.row_totals(depth, frame.camera),
         "head_work": prediction.head_work,
     }
+
+
+def add_row_means(rows, root, frame_ids, groups):
+    """Adds the row-mean baseline to the rows, for which all frames must have been seen.
+
+    The depth maps are read a second time: to keep those of a whole data set would need too much memory.
+    """
+    if not rows:
+        return
+    means = baselines.row_means([row["row_totals"] for row in rows], groups)
+    for row, frame_id, group in zip(rows, frame_ids, groups, strict=True):
+        frame = kitti.read_frame(root, frame_id)
+        depth = _true_depth(frame)
+        inside = None if depth is None else _inside_boxes(frame, depth)
+        row["row_mean_depth"] = baselines.row_mean_errors(depth, frame.camera, inside, means[group])
+        row["pairs"]["row_mean"] = baselines.depth_at(means[group], row["pairs"]["slope"])
+
+
+def _true_depth(frame):
+    """(height, width) metres, 0 where it is not known: the frame's own depth map, or LiDAR's; None without both."""
+    if frame.depth is None and frame.points is not None:
+        return frame.with_lidar_depth().depth
+    return frame.depth
 
 
 def _distinct(candidates):
@@ -62,15 +123,23 @@ def _distinct(candidates):
 
 
 def true_regions(frame):
-    """Labels as `metrics.average_precision` wants them; DontCare and neighbouring classes are ignored regions."""
-    boxes, labels, ignored = [], [], []
+    """Labels as `metrics.average_precision_with_distance` wants them; DontCare and neighbouring classes are ignored
+    regions. Unknown distances are those of KITTI's files, negative.
+    """
+    boxes, labels, ignored, distances = [], [], [], []
     for each in frame.objects:
         if each.name in (*CLASSES, *NEIGHBOUR_OF, DONT_CARE):
             name = NEIGHBOUR_OF.get(each.name, each.name)
             boxes.append(each.box)
             labels.append(CLASSES.index(name) if name in CLASSES else -1)
             ignored.append(each.name not in CLASSES)
-    return {"boxes": np.reshape(boxes, (-1, 4)), "labels": np.array(labels, int), "ignored": np.array(ignored, bool)}
+            distances.append(each.distance)
+    return {
+        "boxes": np.reshape(boxes, (-1, 4)),
+        "labels": np.array(labels, int),
+        "ignored": np.array(ignored, bool),
+        "distances": np.array(distances, float),
+    }
 
 
 def _for_kitti_rules(frame, candidates):
@@ -84,22 +153,6 @@ def _for_kitti_rules(frame, candidates):
     }
     names = [CLASSES[label] for label in candidates["labels"]]
     return labels, {"names": names, "boxes": enlarged * candidates["boxes"], "scores": candidates["scores"]}
-
-
-def _kitti_precision(rows):
-    """``{class: {"ap50_easy", ...}}``: `kitti_rules.average_precision` at both overlaps and all levels."""
-    labels, found = ([row["kitti"][side] for row in rows] for side in (0, 1))
-    precision = {}
-    for name in CLASSES:
-        neighbours = [other for other, of in NEIGHBOUR_OF.items() if of == name]
-        precision[name] = {
-            f"ap{percent}_{level}": kitti_rules.average_precision(
-                labels, found, name, limits, percent / 100, neighbours
-            )
-            for percent in (50, 70)
-            for level, *limits in kitti.DIFFICULTIES
-        }
-    return precision
 
 
 def match_objects(frame, objects):
@@ -138,7 +191,8 @@ def found_objects(frames, predictions):
         A dict of arrays, n rows: ``frame``, index into `frames`; ``kind``, index into `CLASSES`; ``box`` (n, 4);
         ``position`` and ``dimensions`` (n, 3); ``yaw``; ``distance``, ``spread``, ``surface`` and ``instance``, the
         object's distances and the spread of the first; ``true_distance`` and ``true_surface`` of the label,
-        ``true_yaw``; NaN where no label matches or nothing is known. Metres, pixels, radians.
+        ``true_position`` (n, 3), the centre of its bottom face, and ``true_yaw``; NaN where no label matches or nothing
+        is known. Metres, pixels, radians.
     """
     names = {
         "box": "box", "position": "position_m", "dimensions": "dimensions_m", "yaw": "yaw", "distance": "distance_m",
@@ -153,11 +207,13 @@ def found_objects(frames, predictions):
     table["frame"] = np.repeat(np.arange(len(counts)), counts)
     for name in ("true_distance", "true_surface", "true_yaw"):
         table[name] = np.full(len(objects), np.nan)
+    table["true_position"] = np.full((len(objects), 3), np.nan)
     first = 0
     for frame, prediction in zip(frames, predictions, strict=True):
         for which, index in match_objects(frame, prediction.objects):
             label, surface = frame.objects[index], kitti.surface_distance(frame, index)
             table["true_distance"][first + which], table["true_yaw"][first + which] = label.distance, label.yaw
+            table["true_position"][first + which] = label.location
             table["true_surface"][first + which] = np.nan if surface is None else surface
         first += len(prediction.objects)
     return table
@@ -220,136 +276,34 @@ def found_patches(model, frame, found, padded):
 
 
 def _matched_objects(frame, prediction):
-    """Rows of class, true centre, true surface (NaN where unseen), predicted centre and surface, box-height baseline,
-    instance distance; class by class.
+    """The rows of :func:`found_objects` that match a label, class by class, beside what the baselines say: arrays.
+
+    ``box_height``; ``lidar_center``, ``lidar_surface``, ``lidar_speaks``, likewise ``lidar_alone_...``; ``slope``, of
+    the row where the box ends.
     """
-    table = found_objects([frame], [prediction])
-    order = np.argsort(table["kind"], kind="stable")
-    order = order[np.isfinite(table["true_distance"][order])]
-    kinds, boxes = table["kind"][order], table["box"][order]
-    baseline = metrics.box_height_distance(boxes, kinds, class_heights(), frame.camera.focal_length[1])
-    columns = ("true_distance", "true_surface", "distance", "surface")
-    return np.column_stack([kinds, *(table[name][order] for name in columns), baseline, table["instance"][order]])
+    found = found_objects([frame], [prediction])
+    order = np.argsort(found["kind"], kind="stable")
+    order = order[np.isfinite(found["true_distance"][order])]
+    pairs = {name: values[order] for name, values in found.items()}
+    focal_length = frame.camera.focal_length[1]
+    pairs["box_height"] = metrics.box_height_distance(pairs["box"], pairs["kind"], class_heights(), focal_length)
+    for rule, ask_camera in (("lidar", True), ("lidar_alone", False)):
+        said = baselines.lidar_distances([frame], pairs, ask_camera)
+        pairs |= {f"{rule}_{name}": values for name, values in said.items()}
+    return pairs | {"slope": baselines.row_slopes(pairs["box"][:, 3], frame.camera)}
 
 
-def class_heights():
-    """Metres per class, for distance = focal length * height / box height: fitted to KITTI's labels, not the mean."""
-    statistics = label_statistics.kitti_statistics()["classes"]
-    return [statistics[name]["apparent_height"] for name in CLASSES]
+def _inside_boxes(frame, depth):
+    """(height, width) bool: inside the boxes of the labelled objects of `CLASSES`."""
+    return metrics.inside_boxes(np.reshape([each.box for each in frame.select(*CLASSES)], (-1, 4)), *depth.shape)
 
 
-def _depth_figures(model, frame, truth, prediction=None):
+def _depth_figures(frame, depth, decoded):
     """Errors of the fully decoded depth map: on the whole image, and inside the labelled boxes."""
-    if frame.depth is None and frame.points is None:
+    if depth is None:
         return {part: metrics.depth_errors([], []) for part in ("image", "inside_boxes")}
-    depth = frame.depth if frame.depth is not None else frame.with_lidar_depth().depth
-    decoded = (prediction or model.predict(frame.image, frame.camera, "full")).depth
-    boxes = np.reshape([frame.objects[index].box for index in truth], (-1, 4))
-    inside = metrics.inside_boxes(boxes, *depth.shape)
+    inside = _inside_boxes(frame, depth)
     return {
         "image": metrics.depth_errors(decoded, depth),
         "inside_boxes": metrics.depth_errors(decoded, depth, inside),
     }
-
-
-def _pooled(figures):
-    """Errors over the pixels of all frames, from the errors of each frame: nobody has to keep a billion pixels.
-
-    ``silog`` can't be put together from parts exactly; it is the mean over the frames, as in KITTI's depth benchmark.
-    """
-    figures = [each for each in figures if each["count"] > 0]
-    if not figures:
-        return metrics.depth_errors([], [])
-    counts = np.array([each["count"] for each in figures])
-    pooled = {"count": int(counts.sum())}
-    for name in metrics.DEPTH_ERRORS:
-        values = np.array([each[name] for each in figures])
-        if name.startswith("rmse"):
-            pooled[name] = float(np.average(values**2, weights=counts) ** 0.5)
-        else:
-            pooled[name] = float(np.mean(values) if name == "silog" else np.average(values, weights=counts))
-    return pooled
-
-
-def summarise(rows, mode):
-    """Rows of :func:`measure_frame` to one dictionary.
-
-    Returns:
-        ``frames``; ``mode``; ``detection.<Class>.{ap50, ap, count}`` by COCO's rules, 0 to 1, and
-        ``detection.<Class>.{ap50, ap70}_{easy, moderate, hard}`` by KITTI's, at overlaps of 0.5 and 0.7 for all classes
-        (`kitti_rules.average_precision`; least box heights shrink with images lower than 370 rows); ``by_threshold``,
-        rows of `metrics.detection_errors` for what would be reported at other thresholds; ``distance.{all, <Class>}``
-        of `metrics.distance_errors` against the label's z (the box centre) and ``distance.by_range``;
-        ``distance_surface`` likewise against the visible surface; ``distance_instance`` for the detection head alone;
-        ``baseline_box_height`` for z = f H / h on the same detections, with H fitted to KITTI's labels
-        (:func:`class_heights`); ``depth.{image, inside_boxes}`` of
-        `metrics.depth_errors` over the pixels of all frames (``silog``: mean over the frames);
-        ``head_work.{mean, max}`` as a share of full decoding. What can't be measured is None.
-    """
-    truths = [row["truth"] for row in rows]
-    pairs = np.concatenate([row["pairs"] for row in rows]) if rows else np.zeros((0, 7))
-    work = [row["head_work"] for row in rows]
-    by_coco = metrics.average_precision(truths, [row["candidates"] for row in rows], list(CLASSES))
-    by_kitti = _kitti_precision(rows)
-    return {
-        "frames": len(rows),
-        "mode": mode,
-        "detection": {name: by_coco[name] | by_kitti[name] for name in CLASSES},
-        "by_threshold": metrics.detection_errors(truths, [row["distinct"] for row in rows], list(CLASSES), THRESHOLDS),
-        "distance": _distance_figures(pairs, predicted=3, true=1),
-        "distance_surface": _distance_figures(pairs, predicted=4, true=2),
-        "distance_instance": _distance_figures(pairs, predicted=6, true=1),
-        "baseline_box_height": _distance_figures(pairs, predicted=5, true=1),
-        "depth": {part: _pooled([row["depth"][part] for row in rows]) for part in ("image", "inside_boxes")},
-        "head_work": {"mean": float(np.mean(work)), "max": float(np.max(work))}
-        if work
-        else {"mean": None, "max": None},
-    }
-
-
-def _distance_figures(pairs, predicted, true):
-    pairs = pairs[np.isfinite(pairs[:, true])]
-    figures = {"all": metrics.distance_errors(pairs[:, predicted], pairs[:, true])}
-    relative = np.abs(pairs[:, predicted] / pairs[:, true] - 1)
-    figures["all"]["abs_rel_interval"] = metrics.bootstrap_interval(relative) if len(relative) > 1 else None
-    for label, name in enumerate(CLASSES):
-        of_class = pairs[pairs[:, 0] == label]
-        figures[name] = metrics.distance_errors(of_class[:, predicted], of_class[:, true])
-    figures["by_range"] = metrics.distance_errors_by_range(pairs[:, predicted], pairs[:, true])
-    return figures
-
-
-def table(figures):
-    """The main figures as lines of text."""
-
-    def percent(value):
-        return "   -  " if value is None else f"{100 * value:5.1f} %"
-
-    lines = [f"{'':12}{'AP50':>8}{'AP':>9}{'labelled':>10}   {'distance error (centre, surface)':>34}"]
-    for name in CLASSES:
-        found = figures["detection"][name]
-        centre, surface = (figures[kind][name]["abs_rel"] for kind in ("distance", "distance_surface"))
-        lines.append(
-            f"{name:<12}{percent(found['ap50']):>8}{percent(found['ap']):>9}{found['count']:>10}"
-            f"{percent(centre):>24}{percent(surface):>10}"
-        )
-    centre, surface, baseline = (
-        figures[kind]["all"]["abs_rel"] for kind in ("distance", "distance_surface", "baseline_box_height")
-    )
-    depth = figures["depth"]
-    best = max(figures["by_threshold"], key=lambda each: each["f1"] or 0)
-    by_kitti = {
-        name: " / ".join(percent(figures["detection"][name][f"{key}_moderate"]).strip() for key in ("ap50", "ap70"))
-        for name in CLASSES
-    }
-    lines += [
-        f"{'all':<12}{'':27}{percent(centre):>24}{percent(surface):>10}",
-        f"AP by KITTI's rules, moderate, overlap 0.5 / 0.7: {', '.join(' '.join(each) for each in by_kitti.items())}",
-        f"most hits for the fewest false alarms (F1 {percent(best['f1']).strip()}): threshold {best['threshold']:.2f}",
-        f"box height alone (z = f H / h), same objects: {percent(baseline)}",
-        f"depth map, AbsRel: image {percent(depth['image']['abs_rel'])}, inside boxes "
-        f"{percent(depth['inside_boxes']['abs_rel'])}",
-        f"work of the depth head: mean {percent(figures['head_work']['mean'])}, "
-        f"most {percent(figures['head_work']['max'])} of the full frame",
-    ]
-    return "\n".join(lines)

@@ -67,6 +67,54 @@ def average_precision(labels, detections, name, level, overlap, neighbours=()):
     Raises:
         ValueError: if the lists differ in length, or an array is malformed or not finite; names image and field.
     """
+    frames = _sorted_out(labels, detections, name, level, overlap, neighbours)
+    count = sum(int((~each.label_ignored).sum()) for each in frames)
+    if count == 0:
+        return None
+    thresholds = _thresholds([score for each in frames for score in each.scores_of_hits()], count)
+    known = {threshold: _precision(frames, threshold) for threshold in set(thresholds)}
+    return _mean([known[threshold] for threshold in thresholds])
+
+
+def resampled(labels, detections, name, level, overlap, times, neighbours=()):
+    """:func:`average_precision` of many samples of the same images, for a bootstrap.
+
+    What happens in one image at one threshold is worked out once, for all samples.
+
+    Args:
+        labels, detections, name, level, overlap, neighbours: As for :func:`average_precision`.
+        times: (samples, images) whole numbers: how often each image stands in each sample.
+
+    Returns:
+        (samples,) float64, each what :func:`average_precision` says of that many copies of the images; NaN where no
+        label counts.
+
+    Raises:
+        ValueError: as :func:`average_precision`, and if `times` has another shape or is not whole or negative.
+    """
+    times = np.asarray(times)
+    if times.ndim != 2 or times.shape[1] != len(labels) or times.dtype.kind not in "iu" or (times < 0).any():
+        raise ValueError(f"times must be whole numbers, not negative, (samples, {len(labels)}), got {times.shape}")
+    frames = _sorted_out(labels, detections, name, level, overlap, neighbours)
+    counts = times @ np.array([int((~each.label_ignored).sum()) for each in frames], int)
+    hits = [(score, image) for image, each in enumerate(frames) for score in each.scores_of_hits()]
+    scores_of_hits, image_of_hit = np.array(hits).reshape(-1, 2).T
+    steps = np.concatenate([each.steps(image) for image, each in enumerate(frames)] or [np.zeros((0, 4))])
+    scores, image_of, *changes = steps[np.argsort(-steps[:, 0], kind="stable")].T
+    image_of, image_of_hit = image_of.astype(int), image_of_hit.astype(int)
+
+    precisions = np.full(len(times), np.nan)
+    for sample in np.flatnonzero(counts):
+        repeated = np.repeat(scores_of_hits, times[sample, image_of_hit])
+        thresholds = np.array(_thresholds(repeated.tolist(), int(counts[sample])))
+        last = np.searchsorted(-scores, -thresholds, side="right") - 1
+        right, wrong = (np.cumsum(change * times[sample, image_of])[last] for change in changes)
+        precisions[sample] = _mean(right / np.maximum(right + wrong, 1))
+    return precisions
+
+
+def _sorted_out(labels, detections, name, level, overlap, neighbours):
+    """A `_Frame` for every image."""
     if len(labels) != len(detections):
         raise ValueError(f"labels are for {len(labels)} images, detections for {len(detections)}: pass one per image")
     if not 0 < overlap < 1:
@@ -75,7 +123,7 @@ def average_precision(labels, detections, name, level, overlap, neighbours=()):
         raise ValueError(f"level must be (least height, largest occlusion, largest truncation), got {level}")
     if isinstance(neighbours, str):
         raise ValueError(f"neighbours must be a list of classes, got the text {neighbours!r}: write [{neighbours!r}]")
-    frames = [
+    return [
         _sort_out(
             _checked(label, f"labels[{i}]", ("occlusion", "truncation")),
             _checked(found, f"detections[{i}]", ("scores",)),
@@ -83,13 +131,12 @@ def average_precision(labels, detections, name, level, overlap, neighbours=()):
         )
         for i, (label, found) in enumerate(zip(labels, detections, strict=True))
     ]  # fmt: skip
-    count = sum(int((~each.label_ignored).sum()) for each in frames)
-    if count == 0:
-        return None
-    thresholds = _thresholds([score for each in frames for score in each.scores_of_hits()], count)
-    known = {threshold: _precision(frames, threshold) for threshold in set(thresholds)}
-    precision = np.zeros(POSITIONS + 1)  # the first is for recall 0 and doesn't count
-    precision[: len(thresholds)] = [known[threshold] for threshold in thresholds]
+
+
+def _mean(precisions):
+    """Of the precisions at the thresholds for the recalls 0, 1/40, ... as far as the hits reach."""
+    precision = np.zeros(POSITIONS + 1)  # the first doesn't count
+    precision[: len(precisions)] = precisions
     still_to_come = np.maximum.accumulate(precision[::-1])[::-1]
     return float(still_to_come[1:].mean())
 
@@ -127,6 +174,13 @@ class _Frame:
         left = shown & ~self.excused
         left[taken[taken >= 0]] = False
         return int(hit.sum()), int(left.sum())
+
+    def steps(self, image):
+        """Rows of score, `image`, hits and false alarms that come when the threshold falls to that score."""
+        scores = np.unique(self.scores)[::-1]
+        counts = np.array([self.hits_and_false_alarms(threshold) for threshold in scores]).reshape(-1, 2)
+        changes = np.diff(counts, axis=0, prepend=np.zeros((1, 2), int))
+        return np.column_stack([scores, np.full(len(scores), image), changes])
 
     def _take(self, preference, free):
         """The detection that each label takes, (n,) indices, -1 for none; and whether that is a hit, (n,) bool."""

@@ -18,6 +18,9 @@ import numpy as np
 
 DEPTH_ERRORS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "silog", "delta1", "delta2", "delta3")
 DISTANCE_ERRORS = ("abs_rel", "median_error_m", "median_abs_rel", "rmse_m")
+SIGNED_ERRORS = ("median_error_m", "mean_error_m", "bias_m")
+RANGES = (0, 10, 20, 30, 40, 60, 100)
+"""Bounds in metres of near and far."""
 
 
 def box_iou(boxes, other_boxes):
@@ -255,32 +258,119 @@ def distance_errors(predicted, true):
     }
 
 
-def distance_errors_by_range(predicted, true, edges=(0, 10, 20, 30, 40, 60, 100)):
+def distance_errors_by_range(predicted, true, edges=RANGES, groups=None):
     """:func:`distance_errors` for objects near and far, each with an interval that says how sure the mean is.
 
     Args:
         predicted: (n,) metres.
         true: (n,) metres; decides the range. Objects outside the edges are left out.
         edges: Bounds of the ranges in metres, growing. A range holds its lower bound, not its upper one.
+        groups: (n,) which objects belong together, as for :func:`group_interval`; None: each stands for itself.
 
     Returns:
         A list of dicts, near to far: ``from_m``, ``to_m``, the keys of :func:`distance_errors`, and
-        ``abs_rel_interval``, the 95 % bootstrap interval (low, high), None for fewer than two objects.
+        ``abs_rel_interval``, the 95 % interval (low, high) of :func:`mean_interval`.
 
     Raises:
-        ValueError: as :func:`distance_errors`, and if the edges do not grow.
+        ValueError: as :func:`distance_errors`, and if the edges do not grow or `groups` has another length.
     """
     predicted, true = _distances(predicted, true)
+    relative = np.abs(predicted - true) / true
+    groups = None if groups is None else _groups(groups, true.size)
+    rows = []
+    for bounds, inside in within_ranges(true, edges):
+        row = bounds | distance_errors(predicted[inside], true[inside])
+        row["abs_rel_interval"] = mean_interval(relative[inside], None if groups is None else groups[inside])
+        rows.append(row)
+    return rows
+
+
+def within_ranges(true, edges=RANGES):
+    """Which objects are how far: a list of ``({"from_m", "to_m"}, (n,) bool)``, near to far.
+
+    Args:
+        true: (n,) metres.
+        edges: Bounds of the ranges in metres, growing. A range holds its lower bound, not its upper one.
+
+    Raises:
+        ValueError: if the edges do not grow.
+    """
     if len(edges) < 2 or not (np.diff(edges) > 0).all():
         raise ValueError(f"edges must be at least two growing distances in metres, got {edges}")
-    rows = []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
-        inside = (true >= start) & (true < end)
-        relative = np.abs(predicted - true)[inside] / true[inside]
-        interval = bootstrap_interval(relative) if relative.size > 1 else None
-        row = {"from_m": float(start), "to_m": float(end), **distance_errors(predicted[inside], true[inside])}
-        rows.append(row | {"abs_rel_interval": interval})
-    return rows
+    true = np.asarray(true, dtype=np.float64)
+    return [
+        ({"from_m": float(start), "to_m": float(end)}, (true >= start) & (true < end))
+        for start, end in zip(edges[:-1], edges[1:], strict=True)
+    ]
+
+
+def signed_errors(predicted, true):
+    """Errors in metres of a coordinate of objects, such as how far ahead or how far to the right.
+
+    Args:
+        predicted: (n,) metres; negative and zero are coordinates like any other.
+        true: (n,) metres.
+
+    Returns:
+        dict: ``median_error_m`` (median of |error|), ``mean_error_m`` (mean of |error|), ``bias_m`` (mean of
+        predicted - true) and ``count``; the figures are None when `count` is 0.
+
+    Raises:
+        ValueError: if the shapes differ or a coordinate is not finite.
+    """
+    predicted, true = np.asarray(predicted, dtype=np.float64).ravel(), np.asarray(true, dtype=np.float64).ravel()
+    _same_shape(predicted, true, "predicted", "true")
+    error = predicted - true
+    if not np.isfinite(error).all():
+        raise ValueError(f"predicted and true must be finite; {int((~np.isfinite(error)).sum())} pairs are not")
+    if error.size == 0:
+        return dict.fromkeys(SIGNED_ERRORS) | {"count": 0}
+    return {
+        "median_error_m": float(np.median(np.abs(error))),
+        "mean_error_m": float(np.mean(np.abs(error))),
+        "bias_m": float(np.mean(error)),
+        "count": int(error.size),
+    }
+
+
+def laplace_calibration(errors, scales, nominal=(0.5, 0.683, 0.9, 0.95)):
+    """Are stated uncertainties true, if they are the scales of Laplace distributions?
+
+    With density ``exp(-|error| / scale) / (2 scale)``, the share p of the errors has ``|error| <= -scale log(1 - p)``:
+    0.69, 1.15, 2.30 and 3.00 scales for 50, 68.3, 90 and 95 %. The median of |error| / scale is then log 2.
+
+    Args:
+        errors: (n,), in the unit of `scales`: of log distances, for instance.
+        scales: (n,) what was stated, positive.
+        nominal: The shares of errors that ought to lie within the stated intervals.
+
+    Returns:
+        dict: ``within``, a list of dicts ``nominal`` and ``share``, the share that does lie there; ``factor``, by which
+        all scales would have to be multiplied so that the median of |error| / scale is right, above 1 where the
+        statements are too sure (a few huge errors don't move a median); ``median_ratio``, of the signed error / scale,
+        0 without a bias; and ``count``. The figures are None when `count` is 0.
+
+    Raises:
+        ValueError: if the shapes differ, an error is not finite, a scale not positive, or a share not between 0 and 1.
+    """
+    errors, scales = np.asarray(errors, dtype=np.float64).ravel(), np.asarray(scales, dtype=np.float64).ravel()
+    _same_shape(errors, scales, "errors", "scales")
+    ratio = errors / _positive(scales, "scales")
+    if not np.isfinite(ratio).all():
+        raise ValueError(f"errors must be finite; {int((~np.isfinite(ratio)).sum())} of {ratio.size} are not")
+    if not all(0 < share < 1 for share in nominal):
+        raise ValueError(f"nominal shares must lie between 0 and 1, got {nominal}")
+    bounds = [-math.log(1 - share) for share in nominal]
+    known = ratio.size > 0
+    return {
+        "within": [
+            {"nominal": float(share), "share": float(np.mean(np.abs(ratio) <= bound)) if known else None}
+            for share, bound in zip(nominal, bounds, strict=True)
+        ],
+        "factor": float(np.median(np.abs(ratio)) / math.log(2)) if known else None,
+        "median_ratio": float(np.median(ratio)) if known else None,
+        "count": int(ratio.size),
+    }
 
 
 def box_height_distance(boxes, labels, class_heights, focal_length):
@@ -333,7 +423,95 @@ def bootstrap_interval(values, statistic=np.mean, samples=1000, confidence=0.95,
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
     generator = np.random.default_rng(seed)
-    draws = [statistic(values[generator.integers(0, values.size, values.size)]) for _ in range(samples)]
+    if statistic is np.mean:
+        # Many samples at once, the same as one by one; a million indices need 8 MB.
+        sizes = [len(part) for part in np.array_split(np.arange(samples), max(1, samples * values.size // 1_000_000))]
+        draws = [values[generator.integers(0, values.size, (size, values.size))].mean(axis=1) for size in sizes]
+        draws = np.concatenate(draws)
+    else:
+        draws = [statistic(values[generator.integers(0, values.size, values.size)]) for _ in range(samples)]
+    return _middle(draws, confidence)
+
+
+def draw_groups(groups, samples=1000, seed=0):
+    """Bootstrap samples of observations that come in groups, such as objects in drives: whole groups are drawn.
+
+    What is seen in one drive is alike, so its objects are no independent observations; the drives are, and they are
+    what is drawn with replacement, as many as there are (Efron and Tibshirani, "An Introduction to the Bootstrap",
+    1993, chapter 8: draw the units that were sampled; Field and Welsh, "Bootstrapping clustered data", 2007).
+
+    Args:
+        groups: (n,) the group of each observation: numbers or names.
+        samples: How often to draw.
+        seed: The same seed gives the same samples.
+
+    Returns:
+        (samples, n) integers: how often each observation stands in each sample, the same for all of one group.
+
+    Raises:
+        ValueError: if there is no observation.
+    """
+    groups = _groups(groups)
+    if groups.size == 0:
+        raise ValueError("groups must name the group of at least one observation")
+    names, group_of = np.unique(groups, return_inverse=True)
+    return _times_drawn(len(names), samples, seed)[:, group_of]
+
+
+def _times_drawn(count, samples, seed):
+    """(samples, count): of `count` things, drawn as often with replacement, how often each came."""
+    drawn = np.random.default_rng(seed).integers(0, count, (samples, count))
+    drawn += count * np.arange(samples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=samples * count).reshape(samples, count)
+
+
+def group_interval(values, groups, samples=1000, confidence=0.95, seed=0):
+    """The percentile bootstrap of a mean when observations come in groups: how far would it move with other groups?
+
+    Of G groups with n_g values whose sum is S_g, G are drawn with replacement; the mean of a sample is the sum of S_g
+    over the groups drawn, over the sum of n_g. The interval holds the middle share `confidence` of these means. With a
+    few groups only, or with one that holds most of the values, it is too narrow.
+
+    Args:
+        values: (n,) observations.
+        groups: (n,) the group of each. With a group for every value the result is close to
+            :func:`bootstrap_interval`'s, which draws other samples.
+        samples, confidence, seed: As for :func:`bootstrap_interval`.
+
+    Returns:
+        (low, high), floats.
+
+    Raises:
+        ValueError: as :func:`bootstrap_interval`, and if there are fewer than two groups or `groups` is of another
+            length.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+        raise ValueError(f"values must be a non-empty row of finite numbers, got shape {values.shape}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    names, group_of = np.unique(_groups(groups, values.size), return_inverse=True)
+    if len(names) < 2:
+        raise ValueError("an interval over groups needs two groups or more: one says nothing about others")
+    times = _times_drawn(len(names), samples, seed)
+    return _middle(times @ np.bincount(group_of, values) / (times @ np.bincount(group_of)), confidence)
+
+
+def mean_interval(values, groups=None):
+    """:func:`group_interval`, without groups :func:`bootstrap_interval`; None for fewer than two of them or values."""
+    if np.size(values) < 2 or (groups is not None and len(np.unique(groups)) < 2):
+        return None
+    return bootstrap_interval(values) if groups is None else group_interval(values, groups)
+
+
+def percentile_interval(draws, confidence=0.95):
+    """The middle of what bootstrap samples gave, (low, high) floats; without those that are NaN, None if all are."""
+    draws = np.asarray(draws, dtype=np.float64)
+    draws = draws[np.isfinite(draws)]
+    return _middle(draws, confidence) if draws.size else None
+
+
+def _middle(draws, confidence):
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
@@ -512,6 +690,14 @@ def _distances(predicted, true):
     predicted, true = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
     _same_shape(predicted, true, "predicted", "true")
     return _positive(predicted.ravel(), "predicted"), _positive(true.ravel(), "true")
+
+
+def _groups(groups, count=None):
+    groups = np.asarray(groups)
+    if groups.ndim != 1 or (count is not None and len(groups) != count):
+        wanted = "one row" if count is None else f"one for each of {count} values"
+        raise ValueError(f"groups must be {wanted}, got shape {groups.shape}")
+    return groups
 
 
 def _same_shape(array, other, name, other_name):

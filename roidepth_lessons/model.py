@@ -162,7 +162,8 @@ class DetectedObject:
         box: (left, top, right, bottom) in pixels of the photo.
         distance_m: Depth of the object's centre along the optical axis. `surface_distance_m` plus the predicted step
             from surface to centre, averaged with `instance_distance_m` by their predicted uncertainties.
-        distance_spread_m: Predicted scale of the error of `distance_m`.
+        distance_spread_m: Predicted scale of the error of `distance_m`: the scale b of a Laplace distribution, as both
+            heads learn it, so the mean of |error| and not its standard deviation, which is sqrt(2) b.
         position_m: (x, y, z) of the centre in camera coordinates: the middle of the box, at `distance_m`.
         surface_distance_m: Depth of the visible surface: mask-weighted median of the depth decoded in the box.
         surface_spread_m: Half the range that holds the middle 68 % of that depth's weight.
@@ -249,7 +250,7 @@ class RoiDepth:
         except Exception as error:  # Keras, h5py and zipfile raise many kinds for a damaged file
             raise ValueError(f"{path}: not a weights file of this course, or damaged ({error})") from error
 
-    def predict(self, image, camera=None, mode="auto", threshold=None, rescale=True):
+    def predict(self, image, camera=None, mode="auto", threshold=None, rescale=True, distinct=True):
         """Finds the objects in a photo and says how far each is.
 
         Args:
@@ -259,6 +260,8 @@ class RoiDepth:
             threshold: Overrides the threshold for the score.
             rescale: Scale the photo to the network's focal length (:func:`photo_focal_length`). False: take it as it
                 is, filled up to multiples of 32.
+            distinct: Of objects that overlap almost wholly, keep only the most certain one: `detection.distinct`. With
+                a threshold of 0 and without that, there is an object for each of the candidates, in their order.
 
         Returns:
             A `Prediction`. Without any object it has no objects and an empty depth map.
@@ -273,8 +276,9 @@ class RoiDepth:
         candidates, features = self.detect(photo, photo_camera)
         strong = candidates["scores"] >= (self.threshold if threshold is None else threshold)
         found = {name: values[strong] for name, values in candidates.items()}
-        once = detection.distinct(metrics.box_iou(found["boxes"], found["boxes"]), found["scores"])
-        found = {name: values[once] for name, values in found.items()}
+        if distinct:
+            once = detection.distinct(metrics.box_iou(found["boxes"], found["boxes"]), found["scores"])
+            found = {name: values[once] for name, values in found.items()}
         plan = self.plan(found["boxes"], features.shape[1:3], mode)
         decoded = self.decode(features, plan)
         factor = np.mean(photo_camera.focal_length) / CANONICAL_FOCAL_LENGTH

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 import tiny
 
-from roidepth_lessons import CLASSES, DATA_FOLDER, detection, evaluate, kitti, label_statistics, model, roi, streets
+from roidepth_lessons import (
+    CLASSES,
+    DATA_FOLDER,
+    detection,
+    evaluate,
+    kitti,
+    label_statistics,
+    measures,
+    model,
+    roi,
+    streets,
+)
 from roidepth_lessons.camera import Camera
 from roidepth_lessons.frames import DONT_CARE, Frame, RoadObject
 
@@ -72,6 +83,7 @@ FOUND = {
     ],
     "empty": [],
 }
+MORE_KEYS = ["apz5", "apz10", "apz15", "ap50_moderate_interval"]
 KITTI_KEYS = [f"ap{percent}_{level}" for percent in (50, 70) for level in ("easy", "moderate", "hard")]
 WORK = {"near": 25.0, "sparse": 75.0, "empty": 0.0}
 
@@ -86,7 +98,7 @@ class Stub:
     def __init__(self):
         self.modes = []
 
-    def predict(self, image, camera, mode):
+    def predict(self, image, camera, mode, threshold=None, distinct=True):
         self.modes.append(mode)
         name = sorted(LABELS)[image[0, 0, 0]]
         objects = FOUND[name]
@@ -117,7 +129,7 @@ def test_average_precision(figures):
     assert (pedestrian["count"], pedestrian["ap50"]) == (1, pytest.approx(1))
     assert pedestrian["ap"] == pytest.approx(0.3)  # right at IoU 0.5, 0.55 and 0.6 of the ten thresholds
     assert (cyclist["ap50"], cyclist["ap"], cyclist["count"]) == (None, None, 0)
-    assert set(car) == set(cyclist) == {"ap50", "ap", "count", *KITTI_KEYS}
+    assert set(car) == set(cyclist) == {"ap50", "ap", "count", *KITTI_KEYS, *MORE_KEYS}
 
 
 def test_average_precision_by_kittis_rules(figures):
@@ -142,7 +154,7 @@ def test_least_heights_shrink_with_small_images(rows, counted):
     for height, counts in zip((10, 24.9, 25, 40, 60), counted, strict=True):
         label = RoadObject("Car", (0.0, 0.0, 50.0, float(height)), 0.0, 0, 0.1, (1.5, 1.6, 4.0), (0.0, 1.65, 9.0), 0.1)
         nothing = {"boxes": np.zeros((0, 4)), "labels": np.zeros(0, int), "scores": np.zeros(0)}
-        one = evaluate._kitti_precision(
+        one = measures.kitti_precision(
             [{"kitti": evaluate._for_kitti_rules(Frame("", image, camera, (label,)), nothing)}]
         )
         assert one["Car"]["ap50_moderate"] == (0 if counts == "1" else None)
@@ -163,15 +175,16 @@ def test_levels_and_neighbours_reach_the_rules():
         "labels": np.array([0, 0, 1, 1, 1]),
         "scores": np.array([0.5, 0.6, 0.5, 0.9, 0.8]),
     }
-    figures = evaluate._kitti_precision([{"kitti": evaluate._for_kitti_rules(frame, found)}])
+    figures = measures.kitti_precision([{"kitti": evaluate._for_kitti_rules(frame, found)}])
     assert [figures["Car"][f"ap70_{level}"] for level in ("easy", "moderate", "hard")] == [None, 1, 1]
     assert figures["Pedestrian"]["ap50_moderate"] == pytest.approx(1 / 2)
 
 
 def test_average_precision_counts_what_is_not_certain_enough_to_be_reported(root, figures):
     class Shy(Stub):
-        def predict(self, *arguments):
-            return replace(super().predict(*arguments), objects=())
+        def predict(self, *arguments, **choices):
+            found = super().predict(*arguments, **choices)
+            return found if choices else replace(found, objects=())
 
     shy = evaluate.evaluate(Shy(), root, mode="roi")
     assert shy["detection"] == figures["detection"]
@@ -202,6 +215,8 @@ def test_a_table_of_found_objects():
     assert np.array_equal(table["true_distance"], [20, 10, *[np.nan] * 4, 40, np.nan], equal_nan=True)
     assert np.array_equal(table["true_surface"], [18.5, 9.75, *[np.nan] * 4, 39.25, np.nan], equal_nan=True)
     assert np.array_equal(table["true_yaw"], [0.1, 0.1, *[np.nan] * 4, 1.57, np.nan], equal_nan=True)
+    assert table["true_position"][[0, 1, 6]].tolist() == [[-5, 1.65, 20], [1.5, 1.65, 10], [0, 1.65, 40]]
+    assert np.isnan(table["true_position"][[2, 3, 4, 5, 7]]).all()
 
 
 def test_what_other_thresholds_would_report(figures):
@@ -217,11 +232,11 @@ def test_what_other_thresholds_would_report(figures):
 
 def test_what_is_found_twice_counts_once(root):
     class Twice(Stub):
-        def predict(self, *arguments):
-            found = super().predict(*arguments)
+        def predict(self, *arguments, **choices):
+            found = super().predict(*arguments, **choices)
             for name, values in found.candidates.items():
                 found.candidates[name] = np.concatenate([values, values * (0.9 if name == "scores" else 1)])
-            return found
+            return replace(found, objects=2 * found.objects) if choices else found
 
     once, twice = evaluate.evaluate(Stub(), root, mode="roi"), evaluate.evaluate(Twice(), root, mode="roi")
     assert twice["by_threshold"] == once["by_threshold"]
@@ -313,10 +328,11 @@ def test_depth_errors_pooled_over_all_pixels(figures, root):
 
 
 def test_depth_maps_are_decoded_in_full_but_only_where_they_can_be_measured(root):
-    for mode, asked in {"roi": ["roi", "roi", "full", "roi", "full"], "full": ["full"] * 3}.items():
+    """ "empty" has neither depth nor labels; in the others each candidate is asked for its distance as well."""
+    for mode, asked in {"roi": ["roi", "roi", "full", "roi", "full"], "full": ["full"] * 5}.items():
         stub = Stub()
         evaluate.evaluate(stub, root, mode=mode)
-        assert stub.modes == asked  # in the order of the names: "empty" has no depth to compare with
+        assert stub.modes == asked
 
 
 def test_chosen_frames_and_progress(root):
@@ -332,7 +348,7 @@ def test_chosen_frames_and_progress(root):
 def test_a_frame_of_which_nothing_is_known(root):
     """No label, no depth, no LiDAR: nothing can be measured but the work, and nothing fails."""
     figures = evaluate.evaluate(Stub(), root, ["empty"])
-    nothing_to_find = {"ap50": None, "ap": None, "count": 0, **dict.fromkeys(KITTI_KEYS)}
+    nothing_to_find = {"ap50": None, "ap": None, "count": 0, **dict.fromkeys([*KITTI_KEYS, *MORE_KEYS])}
     assert all(figures["detection"][name] == nothing_to_find for name in CLASSES)
     assert figures["distance"]["all"]["count"] == figures["depth"]["image"]["count"] == 0
     assert figures["distance"]["all"]["abs_rel"] is figures["distance"]["all"]["abs_rel_interval"] is None
@@ -356,7 +372,150 @@ def test_table_shows_the_figures(figures):
     assert others[5] == by_kitti.format("20.0 % / 10.0 %")
     assert lines[6] == "most hits for the fewest false alarms (F1 80.0 %): threshold 0.10"
     assert lines[7].endswith(f"{100 * figures['baseline_box_height']['all']['abs_rel']:5.1f} %")
+    row_mean = figures["baseline_row_mean"]["all"]["abs_rel"]
+    assert lines[8].endswith(f"LiDAR in the box, same objects:   0.6 %; mean depth of the row: {100 * row_mean:5.1f} %")
+    assert lines[9].startswith("95 % interval of the distance error, over 3 frames: 7.5 % to 10.0 %; of Car's AP by")
+    assert lines[10].endswith(
+        "15 %: Car 0.0 % / 83.5 % / 83.5 %, Pedestrian 100.0 % / 100.0 % / 100.0 %, Cyclist - / - / -"
+    )
+    assert lines[11] == "place, median of |error| and bias: ahead 2.00 m, -0.50 m; aside 1.50 m, +1.17 m"
+    assert "stated 50 / 95 % interval: 33.3 % / 66.7 %; the spread should be 3.03 times as large" in lines[12]
     assert lines[-1].endswith("mean  33.3 %, most  75.0 % of the full frame")
+
+
+def test_average_precision_with_distances(figures):
+    """Cars: 22 for 20 m and 36 for 40 are both 10 % off; the one behind the camera has no distance and is ignored, and
+    so is what finds it. 0.9 is right, 0.85 wrong, 0.75 right: precision 1 up to recall 1/2, then 2/3.
+    """
+    car, pedestrian, cyclist = (figures["detection"][name] for name in CLASSES)
+    assert car["apz5"] == 0
+    assert car["apz10"] == car["apz15"] == pytest.approx((51 + 50 * 2 / 3) / 101)
+    assert [pedestrian[key] for key in MORE_KEYS[:3]] == pytest.approx([1, 1, 1])
+    assert [cyclist[key] for key in MORE_KEYS[:3]] == [None] * 3
+
+
+def test_average_precision_with_distances_asks_every_candidate(root):
+    """The pedestrian's distance is that of its candidate, not that of the object which is reported."""
+
+    class Changeable(Stub):
+        def predict(self, *arguments, **choices):
+            found = super().predict(*arguments, **choices)
+            factor = 1.1 if choices == {"threshold": 0.0, "distinct": False} else 1
+            return replace(
+                found, objects=tuple(replace(each, distance_m=factor * each.distance_m) for each in found.objects)
+            )
+
+    figures = evaluate.evaluate(Changeable(), root, mode="roi")
+    assert [figures["detection"]["Pedestrian"][key] for key in MORE_KEYS[:3]] == [0, 0, 0]  # 15.5 % off
+    assert figures["distance"]["Pedestrian"]["abs_rel"] == pytest.approx(0.05)
+
+
+def test_longitudinal_and_lateral_errors(figures):
+    """The stub's places have x = 0; the labels' x are -5, 1.5 and 0 m, z is off by 2, 0.5 and -4 m."""
+    ahead, aside = figures["longitudinal"], figures["lateral"]
+    errors = {key: pytest.approx(value) for key, value in {"median_error_m": 2, "mean_error_m": 6.5 / 3}.items()}
+    # Two of the three frames hold objects. Drawn twice, the one gives a mean of 1.25 m, the other of 4 m.
+    interval = pytest.approx((1.25, 4))
+    assert ahead["all"] == errors | {"bias_m": pytest.approx(-0.5), "count": 3, "mean_error_m_interval": interval}
+    assert [aside["all"][key] for key in ("median_error_m", "bias_m")] == pytest.approx([1.5, 3.5 / 3])
+    assert aside["Car"]["bias_m"] == pytest.approx(2.5)
+    assert aside["Cyclist"] == dict.fromkeys(aside["Cyclist"]) | {"count": 0}
+    rows = {row["from_m"]: row for row in ahead["by_range"]}
+    assert [rows[start]["bias_m"] for start in (0, 10, 20, 40)] == [None, 0.5, 2, -4]
+    assert list(rows[10])[:2] == ["from_m", "to_m"]
+
+
+def test_calibration_against_centre_and_surface(figures):
+    """Spreads of 1 m at 22, 10.5 and 36 m; |log error| / scale is 2.10, 0.51 and 3.79 for the centres."""
+    ratios = np.log(np.array([22 / 20, 10.5 / 10, 36 / 40])) * [22, 10.5, 36]
+    center = figures["calibration"]["center"]["all"]
+    assert [each["nominal"] for each in center["within"]] == [0.5, 0.683, 0.9, 0.95]
+    assert [each["share"] for each in center["within"]] == pytest.approx([1 / 3, 1 / 3, 2 / 3, 2 / 3])
+    assert center["factor"] == pytest.approx(ratios[0] / np.log(2))
+    assert (center["median_ratio"], center["count"]) == (pytest.approx(ratios[1]), 3)
+    surface = figures["calibration"]["surface"]["all"]
+    ratios = np.log(np.array([18 / 18.5, 10 / 9.75, 39 / 39.25])) * [22, 10.5, 36]
+    assert surface["factor"] == pytest.approx(np.median(np.abs(ratios)) / np.log(2))
+    assert [each["share"] for each in surface["within"]] == [1, 1, 1, 1]
+    assert figures["calibration"]["center"]["Cyclist"]["factor"] is None
+
+
+def test_baseline_from_lidar(figures):
+    """Only "sparse" has points: 39, 39.25 and 39.5 m in its car. The centre of a cube of 1 m lies 0.5 m deeper."""
+    for name in ("baseline_lidar", "baseline_lidar_alone"):
+        center, surface = figures[name], figures[f"{name}_surface"]
+        assert (center["all"]["count"], center["Pedestrian"]["count"], center["answered"]) == (1, 0, 1)
+        assert center["all"]["abs_rel"] == pytest.approx(0.25 / 40)
+        assert surface["Car"]["abs_rel"] == pytest.approx(0)
+        assert set(center) == {*figures["distance"], "answered"}
+
+
+def row_means_by_hand(maps, frame_names, slope):
+    """Mean depth of the pixels of some frames in the row at a slope; beyond rows that are known, of the next."""
+    depths = {}
+    for name in set(frame_names) & set(maps):
+        for row, pixels in enumerate(maps[name].tolist()):
+            step = round((row - 29.5) / FOCAL_LENGTH * 240)
+            depths.setdefault(step, []).extend(depth for depth in pixels if depth > 0)
+    depths = {step: found for step, found in depths.items() if found}
+    steps = sorted(depths)
+    return np.interp(slope * 240, steps, [np.mean(depths[step]) for step in steps])
+
+
+def test_baseline_from_the_mean_depth_of_rows_in_other_frames(figures, root):
+    near, sparse = (kitti.read_frame(root, name) for name in ("near", "sparse"))
+    maps = {"near": near.depth, "sparse": sparse.with_lidar_depth().depth}  # nothing is known of "empty"
+    bottoms, trues = {"near": (49, 56), "sparse": (35,)}, {"near": (20, 10), "sparse": (40,)}
+    others = {"near": ["sparse", "empty"], "sparse": ["near", "empty"]}
+    guesses = {
+        name: [row_means_by_hand(maps, others[name], (bottom - 29.5) / FOCAL_LENGTH) for bottom in bottoms[name]]
+        for name in others
+    }
+    off = [abs(g / t - 1) for name in others for g, t in zip(guesses[name], trues[name], strict=True)]
+    assert figures["baseline_row_mean"]["all"]["abs_rel"] == pytest.approx(np.mean(off))
+    assert figures["baseline_row_mean"]["Pedestrian"]["abs_rel"] == pytest.approx(off[1])
+    assert figures["baseline_row_mean_surface"]["Pedestrian"]["abs_rel"] == pytest.approx(
+        abs(guesses["near"][1] / 9.75 - 1)
+    )
+    errors = []
+    for name, true in maps.items():
+        for row in np.flatnonzero(true.any(axis=1)):
+            guess = row_means_by_hand(maps, others[name], (row - 29.5) / FOCAL_LENGTH)
+            errors += [abs(guess / depth - 1) for depth in true[row] if depth > 0]
+    depth = figures["baseline_row_mean_depth"]
+    assert depth["image"]["abs_rel"] == pytest.approx(np.mean(errors))
+    assert [depth[part]["count"] for part in depth] == [figures["depth"][part]["count"] for part in depth]
+
+
+def test_frames_of_one_drive_belong_together(root, tmp_path):
+    """Objects of a single drive give no interval, and nothing is learnt from a drive for its own frames."""
+    copy = shutil.copytree(root, tmp_path / "copy")
+    drives = copy / "drives.tsv"
+    drives.write_text("frame_id\traw_drive\nnear\tone\nsparse\tone\nempty\tother\n")
+    figures = evaluate.evaluate(Stub(), copy)
+    assert (figures["interval_over"], figures["interval_groups"]) == ("drives", 2)
+    assert figures["distance"]["all"]["count"] == 3
+    assert figures["distance"]["all"]["abs_rel_interval"] is None
+    assert figures["baseline_row_mean"]["all"]["count"] == figures["baseline_row_mean_depth"]["image"]["count"] == 0
+    drives.write_text("frame_id\traw_drive\nnear\tone\nsparse\ttwo\nempty\tother\n")
+    apart = evaluate.evaluate(Stub(), copy)
+    assert apart["distance"]["all"]["abs_rel_interval"] == pytest.approx((0.075, 0.1))
+    assert apart["baseline_row_mean"]["all"]["count"] == 3
+    drives.write_text("frame_id\traw_drive\nnear\tone\nempty\tother\n")
+    with pytest.raises(ValueError, match=r"drives\.tsv doesn't say from which drive frame sparse is"):
+        evaluate.evaluate(Stub(), copy)
+    assert evaluate.evaluate(Stub(), copy, ["near"])["interval_groups"] == 1
+
+
+def test_intervals_are_over_frames_where_no_drives_are_known(figures):
+    """Two frames hold cars. "near" alone: one car, found; "sparse" alone: one car, found behind a false alarm."""
+    assert (figures["interval_over"], figures["interval_groups"]) == ("frames", 3)
+    low, high = figures["detection"]["Car"]["ap50_moderate_interval"]
+    assert (low, high) == pytest.approx((1 / 2, 1))
+    assert figures["detection"]["Pedestrian"]["ap50_moderate_interval"] == (1, 1)  # found, with an IoU of 0.63
+    assert figures["detection"]["Cyclist"]["ap50_moderate_interval"] is None
+    assert figures["distance"]["Car"]["abs_rel_interval"] == pytest.approx((0.1, 0.1))
+    assert figures["distance"]["Pedestrian"]["abs_rel_interval"] is None  # all in one frame
 
 
 def test_a_damaged_frame_is_named(root, tmp_path):

@@ -381,3 +381,50 @@ def test_bad_arguments_are_named():
     ]:
         with pytest.raises(ValueError, match=message):
             kitti_rules.average_precision(labels, [seen], "Car", *arguments)
+
+
+def many_images(seed, images=12):
+    """Labels and detections near them or anywhere; scores in steps of 0.1, so that many are equal."""
+    generator = np.random.default_rng(seed)
+    labels, detections = [], []
+    for _ in range(images):
+        count = int(generator.integers(0, 6))
+        corners = generator.uniform(0, 300, (count, 2))
+        boxes = np.concatenate([corners, corners + generator.uniform(20, 60, (count, 2))], axis=1)
+        names = generator.choice(["Car", "Car", "Car", "Van", "Pedestrian", "DontCare"], count)
+        labels.append({
+            "names": names, "boxes": boxes, "occlusion": generator.integers(0, 3, count), "truncation": np.zeros(count),
+        })  # fmt: skip
+        moved = np.concatenate([boxes, boxes, boxes[:2] + 150]) + generator.normal(0, 4, (2 * count + min(count, 2), 1))
+        scores = np.round(generator.uniform(0, 1, len(moved)), 1)
+        detections.append({"names": ["Car"] * len(moved), "boxes": moved, "scores": scores})
+    return labels, detections
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_resampling_is_the_same_as_writing_images_down_several_times(seed):
+    labels, detections = many_images(seed)
+    times = np.random.default_rng(seed).integers(0, 4, (8, len(labels)))
+    times[0] = 1
+    found = kitti_rules.resampled(labels, detections, "Car", MODERATE, 0.5, times, ["Van"])
+    for row, value in zip(times, found, strict=True):
+        several = [
+            [one for one, count in zip(each, row, strict=True) for _ in range(count)] for each in (labels, detections)
+        ]
+        assert value == pytest.approx(kitti_rules.average_precision(*several, "Car", MODERATE, 0.5, ["Van"]), abs=1e-12)
+    assert np.ptp(found) > 0.02
+    assert 0 < found.min() < found.max() < 1
+
+
+def test_resampling_where_nothing_counts_or_is_found():
+    labels, detections = many_images(0, images=3)
+    nothing = [{"names": [], "boxes": [], "scores": []}] * 3
+    times = np.array([[1, 1, 1], [0, 0, 0]])
+    assert np.array_equal(
+        kitti_rules.resampled(labels, nothing, "Car", MODERATE, 0.5, times), [0, np.nan], equal_nan=True
+    )
+    assert np.isnan(kitti_rules.resampled(labels, detections, "Cyclist", MODERATE, 0.5, times)).all()
+    assert kitti_rules.resampled([], [], "Car", MODERATE, 0.5, np.zeros((2, 0), int)).shape == (2,)
+    for wrong in (np.ones((2, 4), int), np.ones(3, int), np.ones((2, 3)), -np.ones((2, 3), int)):
+        with pytest.raises(ValueError, match=r"times must be whole numbers, not negative, \(samples, 3\)"):
+            kitti_rules.resampled(labels, detections, "Car", MODERATE, 0.5, wrong)

@@ -433,3 +433,125 @@ def test_inside_boxes_against_a_loop_over_pixels():
             )
             assert inside[row, column] == wanted
     assert not metrics.inside_boxes(np.zeros((0, 4)), 3, 3).any()
+
+
+def test_many_samples_at_once_are_those_drawn_one_by_one():
+    values = np.random.default_rng(3).exponential(size=37)
+    one_by_one = metrics.bootstrap_interval(values, statistic=lambda drawn: drawn.mean())
+    assert metrics.bootstrap_interval(values) == one_by_one
+    many = np.random.default_rng(3).exponential(size=3001)  # in several parts
+    assert metrics.bootstrap_interval(many, np.mean, 700) == metrics.bootstrap_interval(many, lambda x: x.mean(), 700)
+
+
+def test_whole_groups_are_drawn():
+    groups = ["a", "b", "a", "c", "c", "c"]
+    times = metrics.draw_groups(groups, samples=200, seed=4)
+    assert times.shape == (200, 6)
+    assert (times[:, 0] == times[:, 2]).all()
+    assert (times[:, 3:5] == times[:, 4:6]).all()
+    assert (times[:, [0, 1, 3]].sum(axis=1) == 3).all()  # as many groups as there are
+    assert times.min() == 0
+    assert times.max() == 3
+    # Each group comes once on average; the mean of 200 samples is off by 0.06 or so.
+    assert times[:, [0, 1, 3]].mean(axis=0) == pytest.approx([1, 1, 1], abs=0.2)
+    assert (times == metrics.draw_groups(groups, 200, 4)).all()
+    for wrong in ([], [[1, 2]]):
+        with pytest.raises(ValueError, match="groups must"):
+            metrics.draw_groups(wrong)
+
+
+def test_the_interval_over_groups_against_a_loop():
+    generator = np.random.default_rng(8)
+    groups = np.repeat(np.arange(9), [1, 12, 3, 3, 2, 5, 1, 1, 4])
+    values = generator.normal(10, 1, 32) + generator.normal(0, 3, 9)[groups]
+    drawn = np.random.default_rng(0).integers(0, 9, (1000, 9))
+    means = [np.concatenate([values[groups == group] for group in sample]).mean() for sample in drawn]
+    assert metrics.group_interval(values, groups) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
+    low, high = metrics.group_interval(values, groups, confidence=0.5)
+    assert (low, high) == pytest.approx(tuple(np.quantile(means, [0.25, 0.75])))
+    for wrong, message in (
+        ((values, groups[:-1]), "one for each of 32 values"), ((values, np.zeros(32)), "two groups or more"),
+        (([], []), "non-empty"), (([1.0, np.nan], [0, 1]), "finite"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            metrics.group_interval(*wrong)
+
+
+def test_alike_observations_of_one_group_are_no_new_knowledge():
+    """Ten copies of each value: over groups the interval stays, over single values it shrinks by the root of 10."""
+    values = np.random.default_rng(5).normal(10, 2, 40)
+    groups = np.repeat(np.arange(40), 10)
+    over_groups = np.diff(metrics.group_interval(np.repeat(values, 10), groups))
+    assert over_groups == pytest.approx(np.diff(metrics.group_interval(values, np.arange(40))))
+    assert over_groups == pytest.approx(2 * 1.96 * values.std() / math.sqrt(40), rel=0.1)
+    assert over_groups == pytest.approx(
+        math.sqrt(10) * np.diff(metrics.bootstrap_interval(np.repeat(values, 10))), rel=0.1
+    )
+
+
+def test_intervals_where_there_is_too_little():
+    assert (
+        metrics.mean_interval([])
+        is metrics.mean_interval([1.0])
+        is metrics.mean_interval([1.0, 2.0], ["a", "a"])
+        is None
+    )
+    assert metrics.mean_interval([1.0, 2.0], ["a", "b"]) == metrics.group_interval([1.0, 2.0], [0, 1])
+    assert metrics.mean_interval([1.0, 2.0]) == metrics.bootstrap_interval([1.0, 2.0])
+    assert metrics.percentile_interval([np.nan, np.nan]) is None
+    assert metrics.percentile_interval([*range(101), np.nan], confidence=0.9) == pytest.approx((5, 95))
+
+
+def test_distance_errors_by_range_over_groups():
+    rows = metrics.distance_errors_by_range(
+        [11, 24, 13, 22], [10, 20, 10, 20], (0, 15, 30), groups=["a", "a", "b", "a"]
+    )
+    assert [row["abs_rel_interval"] for row in rows] == [pytest.approx((0.1, 0.3)), None]
+    with pytest.raises(ValueError, match="one for each of 1 values"):
+        metrics.distance_errors_by_range([1], [1], groups=[1, 2])
+
+
+def test_signed_errors_by_hand():
+    errors = metrics.signed_errors([-2.0, 5.0, 0.0, 1.0], [-1.0, 1.0, 0.0, 3.0])
+    assert errors == {"median_error_m": 1.5, "mean_error_m": 7 / 4, "bias_m": 1 / 4, "count": 4}
+    assert metrics.signed_errors([], []) == {"median_error_m": None, "mean_error_m": None, "bias_m": None, "count": 0}
+    with pytest.raises(ValueError, match="1 pairs are not"):
+        metrics.signed_errors([1.0, np.nan], [1.0, 1.0])
+    with pytest.raises(ValueError, match="agree"):
+        metrics.signed_errors([1.0], [1.0, 2.0])
+
+
+def test_stated_scales_of_laplace_distributed_errors():
+    generator = np.random.default_rng(6)
+    scales = generator.uniform(0.1, 2, 20_000)
+    errors = generator.laplace(0, scales)
+    honest, sure = (metrics.laplace_calibration(errors, stated) for stated in (scales, scales / 2))
+    for row in honest["within"]:
+        assert row["share"] == pytest.approx(row["nominal"], abs=0.01)
+    assert (honest["factor"], sure["factor"]) == (pytest.approx(1, abs=0.03), pytest.approx(2, abs=0.06))
+    # Half the scale: 1 - sqrt(1 - p) instead of p.
+    for row in sure["within"]:
+        assert row["share"] == pytest.approx(1 - math.sqrt(1 - row["nominal"]), abs=0.01)
+    assert honest["median_ratio"] == pytest.approx(0, abs=0.02)
+    biased = metrics.laplace_calibration(errors + 3 * scales, scales)
+    assert biased["median_ratio"] == pytest.approx(3, abs=0.02)
+
+
+def test_calibration_by_hand_and_of_nothing():
+    """Ratios 0.6, -0.8, 4.6 and -0.3; bounds 0.69 and 2.30."""
+    result = metrics.laplace_calibration([0.6, -1.6, 4.6, -0.3], [1.0, 2.0, 1.0, 1.0], nominal=(0.5, 0.9))
+    assert result == {
+        "within": [{"nominal": 0.5, "share": 0.5}, {"nominal": 0.9, "share": 0.75}],
+        "factor": pytest.approx(0.7 / math.log(2)),
+        "median_ratio": pytest.approx(0.15),
+        "count": 4,
+    }
+    nothing = metrics.laplace_calibration([], [])
+    assert (nothing["factor"], nothing["median_ratio"], nothing["count"]) == (None, None, 0)
+    assert [row["share"] for row in nothing["within"]] == [None] * 4
+    for arguments, message in (
+        (([1.0], [0.0]), "scales must be finite and positive"), (([np.nan], [1.0]), "errors must be finite"),
+        (([1.0], [1.0], [95]), "between 0 and 1"), (([1.0], [1.0, 1.0]), "agree"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            metrics.laplace_calibration(*arguments)

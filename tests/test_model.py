@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tiny
 
-from roidepth_lessons import DATA_FOLDER, depth, detection, encoder, model, multitask, pretrained, streets
+from roidepth_lessons import CLASSES, DATA_FOLDER, depth, detection, encoder, model, multitask, pretrained, streets
 from roidepth_lessons.camera import Camera
 
 CHANNELS = tiny.CHANNELS
@@ -97,6 +97,22 @@ def test_any_photo_size(shipped, size):
         assert 0 <= left <= right <= size[1] - 1
         assert 0 <= top <= bottom <= size[0] - 1
         assert np.isfinite([each.distance_m, each.distance_spread_m, *each.position_m]).all()
+
+
+def test_every_candidate_can_be_asked_for_its_distance(shipped, street):
+    """In the order of the candidates, and those that are reported otherwise say the same."""
+    reported = shipped.predict(street.image, street.camera, "full")
+    every = shipped.predict(street.image, street.camera, "full", threshold=0.0, distinct=False)
+    boxes, labels = reported.candidates["boxes"], reported.candidates["labels"]
+    np.testing.assert_allclose([each.box for each in every.objects], boxes, atol=1e-4)
+    assert [each.name for each in every.objects] == [CLASSES[label] for label in labels]
+    assert len(every.objects) > len(reported.objects) > 0
+    by_score = {each.score: each for each in every.objects}
+    assert [each.distance_m for each in reported.objects] == [
+        by_score[each.score].distance_m for each in reported.objects
+    ]
+    once = shipped.predict(street.image, street.camera, "full", threshold=0.0)
+    assert len(once.objects) < len(every.objects)  # some are of the same thing
 
 
 def test_no_object_gives_an_empty_prediction(shipped, street):
