@@ -107,6 +107,12 @@ def _parser():
     what.add_argument("--again", metavar="ARM", help="make an arm's main run with --seed again, and compare to the bit")
     study.add_argument("--seed", type=_seed, default=1, help="for --again (default %(default)s)")
 
+    roads = add("roads", roads_command, "make the experiment of lesson 10: what helps on real roads, over drives")
+    roads.add_argument("root", help="folder in the KITTI layout, with LiDAR and drives.tsv")
+    roads.add_argument("--out", help="JSON file of figures to write")
+    roads.add_argument("--work", help="folder for weights and measurements; what is there is not made again")
+    roads.add_argument("--quick", action="store_true", help="tiny runs, to see that everything works")
+
     for command in (evaluate, predict, benchmark):
         command.add_argument("--weights", default=str(WEIGHTS), help="default: the shipped ones")
     for command in (evaluate, predict, benchmark, plan):
@@ -368,6 +374,18 @@ def _again(path, arm, seed):
         same = again[name] == stored[0][name]
         print(f"{name}: {'the same to the bit' if same else f'{stored[0][name]} before, {again[name]} now'}")
     return int(any(again[name] != stored[0][name] for name in ("weights", "validation", "test")))
+
+
+def roads_command(options):
+    """Makes what is missing, then prints what each ingredient brings."""
+    _start_keras()
+    from . import roads
+
+    out = options.out or str(roads.RESULTS if not options.quick else DATA_FOLDER / "cache" / "roads_quick.json")
+    work = options.work or str(roads.WORK.with_name("roads_quick" if options.quick else "roads"))
+    _check_outputs(out)
+    settings = roads.QUICK if options.quick else roads.Settings()
+    print(roads.table(roads.run(options.root, out, work, settings)))
 
 
 def _start_keras():

@@ -1,0 +1,350 @@
+"""The experiment of lesson 10: what do streets, photos, ImageNet, augmentation and varied looks bring on real roads?
+
+Every *recipe* is a way to a network. Those that train on real photos are made by cross-validation over drives: each
+drive is tested once, by a network that saw nothing of it; so all recipes are measured on the same photos. Nothing is
+chosen on them: rates and lengths are the same for all, and stand in `Settings`.
+
+A run lives in a folder: weights and measurements that are there are not made again, so that a killed run goes on.
+"""
+
+import itertools
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import CLASSES, DATA_FOLDER, drive_split, evaluate, kitti, measures, metrics, model, streets, train
+from .session import ProgressLine
+from .study_book import facts
+
+RESULTS = DATA_FOLDER / "results" / "roads.json"
+WORK = DATA_FOLDER / "cache" / "roads"
+MEASURES = {"ap50_moderate": "Car AP50, moderate", "abs_rel": "distance, AbsRel"}
+SAMPLES = 1000
+"""Bootstrap samples of drives, the same for every recipe, so that recipes can be compared drive by drive."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way to a network.
+
+    Args:
+        streets: "varied" or "plain" looks (`street_layout.lay_out`) of the streets that it begins with, or None.
+        real: Whether it trains on real photos, after the streets if there are any.
+        encoder: One of `model.ENCODERS`: the second begins with weights from ImageNet.
+        augmentation: One of `augmentation.STRENGTHS`, for all of its training.
+    """
+
+    streets: str | None
+    real: bool
+    encoder: str
+    augmentation: str
+
+    @property
+    def name(self):
+        """In words: "varied streets, then real; efficientnet-lite0; strong"."""
+        data = ", then ".join([f"{self.streets} streets"] * bool(self.streets) + ["real"] * self.real)
+        return f"{data}; {self.encoder}; {self.augmentation}"
+
+
+RECIPES = tuple(
+    Recipe(looks, real, encoder, strength)
+    for looks, real in (("varied", False), ("plain", False), (None, True), ("varied", True), ("plain", True))
+    for encoder, strength in itertools.product(model.ENCODERS, ("plain", "strong"))
+)
+
+INGREDIENTS = {
+    "real photos, after streets": ("real", False, True),
+    "varied streets, before real photos": ("streets", None, "varied"),
+    "varied looks instead of plain ones": ("streets", "plain", "varied"),
+    "an encoder from ImageNet": ("encoder", *model.ENCODERS),
+    "strong augmentation": ("augmentation", "plain", "strong"),
+}
+"""What is compared: a field of `Recipe`, its value without and with the ingredient."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the whole experiment depends on: the same for every recipe.
+
+    Args:
+        folds: Of the cross-validation over drives.
+        height, width: Of the training images in pixels.
+        streets, street_epochs: How many streets, and how often each is seen.
+        real_epochs: How often each real training photo is seen.
+        street_batch, real_batch: Images per step.
+        street_rate, real_rate: Highest learning rates.
+        seed: Of start weights and order.
+    """
+
+    folds: int = 3
+    height: int = 128
+    width: int = 416
+    streets: int = 4000
+    street_epochs: int = 2
+    real_epochs: int = 40
+    street_batch: int = 16
+    real_batch: int = 8
+    street_rate: float = 2e-3
+    real_rate: float = 1e-3
+    seed: int = 1
+
+
+QUICK = Settings(height=64, width=192, streets=16, street_epochs=1, real_epochs=1)
+"""Shows that everything runs; its figures mean nothing."""
+
+
+def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES):
+    """Makes what is not there yet, and writes the results.
+
+    Args:
+        root: Folder in the KITTI layout, with LiDAR and ``drives.tsv``.
+        out: ``.json`` file to write: figures alone, no photo and no weights.
+        work: Folder for weights and measurements.
+        settings: `Settings`.
+        recipes: `Recipe`s.
+
+    Returns:
+        What was written: ``settings``, ``frames``, ``drives``; ``recipes``, by name what `measures.summarise` returns,
+        with ``training_seconds``; ``ingredients``, see :func:`compare`; and `study_book.facts`.
+
+    Raises:
+        ValueError: if `work` holds a run with other settings or on other frames, or if ``drives.tsv`` is missing.
+    """
+    settings = settings or Settings()
+    splits, drives = split(root, settings)
+    work = _claim(work, settings, drives)
+    figures = {}
+    for number, recipe in enumerate(recipes, start=1):
+        print(f"recipe {number} of {len(recipes)}: {recipe.name}")
+        figures[recipe.name] = _measured(recipe, root, splits, drives, work, settings)
+    results = {
+        "settings": asdict(settings),
+        "frames": len(drives),
+        "drives": len(set(drives.values())),
+        "recipes": {name: each["figures"] for name, each in figures.items()},
+        "ingredients": compare(recipes, {name: each["draws"] for name, each in figures.items()}),
+        **facts("python -m roidepth_lessons roads ROOT"),
+    }
+    return _write_json(out, results)
+
+
+def split(root, settings):
+    """The folds, and the drive of each frame.
+
+    Raises:
+        ValueError: if ``drives.tsv`` is missing, or there are too few drives.
+    """
+    path = Path(root) / "drives.tsv"
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: it says from which drive each frame is, and the folds are made of drives")
+    frame_ids, known = kitti.frame_ids(root), kitti.read_drives(path)
+    splits = drive_split.split_by_drive(frame_ids, known, settings.folds, train.SPLIT_SEED)
+    return splits, {frame_id: known[frame_id] for frame_id in frame_ids}
+
+
+def _claim(work, settings, drives):
+    work, facts_of_run = Path(work), {"settings": asdict(settings), "drives": drives}
+    path = work / "run.json"
+    if path.is_file() and json.loads(path.read_text()) != facts_of_run:
+        raise ValueError(f"{path} is of a run with other settings or frames; choose another folder or remove this one")
+    _write_json(path, facts_of_run)
+    return work
+
+
+def _write_json(path, content):
+    """Writes it, and returns it as it will be read again."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    kitti.write_atomically(path, lambda file: file.write(text.encode()))
+    return json.loads(text)
+
+
+# Weights -------------------------------------------------------------------------------------------------------------
+
+
+def street_weights(recipe, work, settings):
+    """Trains a recipe's network on streets, once for all folds: the weights file, None if it begins without streets."""
+    if recipe.streets is None:
+        return None
+    size = settings.height, settings.width
+    folder = work / "data" / f"{recipe.streets}_streets"
+    streets.write_streets(folder, settings.streets, settings.seed, *size, looks=recipe.streets)
+    run_settings = train.Settings(
+        data=str(folder),
+        epochs=settings.street_epochs,
+        batch_size=settings.street_batch,
+        learning_rate=settings.street_rate,
+        height=settings.height,
+        width=settings.width,
+        seed=settings.seed,
+        augmentation=recipe.augmentation,
+        encoder=recipe.encoder,
+    )
+    return _trained(run_settings, work, f"{recipe.streets}_{recipe.encoder}_{recipe.augmentation}")
+
+
+def fold_weights(recipe, root, fold, work, settings):
+    """The weights that are tested on a fold, 1 to `Settings.folds`: those of the streets, if nothing real is learnt."""
+    start = street_weights(recipe, work, settings)
+    if not recipe.real:
+        return start
+    run_settings = train.Settings(
+        data=str(root),
+        start=start and str(start),
+        epochs=settings.real_epochs,
+        batch_size=settings.real_batch,
+        learning_rate=settings.real_rate,
+        height=settings.height,
+        width=settings.width,
+        seed=settings.seed,
+        augmentation=recipe.augmentation,
+        encoder=train.Settings.encoder if start else recipe.encoder,
+        folds=settings.folds,
+        fold=fold,
+    )
+    return _trained(run_settings, work, f"{recipe.streets}_real_{recipe.encoder}_{recipe.augmentation}_fold{fold}")
+
+
+def _trained(run_settings, work, name):
+    out = work / "weights" / f"{name}.keras"
+    if not out.with_suffix(".json").is_file():  # the card is written last
+        train.train(run_settings, work / "runs" / name, out)
+    return out
+
+
+def _seconds(weights):
+    """Of a training, with that of the weights that it began from."""
+    card = json.loads(weights.with_suffix(".json").read_text())
+    start = card["settings"]["start"]
+    return card["training_seconds"] + (_seconds(Path(start)) if start else 0)
+
+
+# Measuring -----------------------------------------------------------------------------------------------------------
+
+
+def _measured(recipe, root, splits, drives, work, settings):
+    """``{"figures", "draws"}`` of a recipe, from its file if it was measured before."""
+    path = work / "measured" / (recipe.name.replace("; ", "_").replace(", then ", "_").replace(" ", "_") + ".json")
+    if path.is_file():
+        return json.loads(path.read_text())
+    rows, order, seconds = [], [], []
+    for fold, parts in enumerate(splits, start=1):
+        weights = fold_weights(recipe, root, fold, work, settings)
+        drive_split.check_unseen(parts["test"], drives, train.drives_seen(weights) or [])
+        seconds.append(_seconds(weights))
+        network = model.RoiDepth.load(weights)
+        with ProgressLine() as line:
+            for frame_id in parts["test"]:
+                rows.append(evaluate.measure_frame(network, kitti.read_frame(root, frame_id), "auto"))
+                line.show(f"fold {fold}: measured {frame_id}")
+            line.end(f"fold {fold}: measured {len(parts['test'])} photos")
+        order += parts["test"]
+    groups = [drives[frame_id] for frame_id in order]
+    evaluate.add_row_means(rows, root, order, groups)
+    figures = measures.summarise(rows, "auto", groups, "drives") | {"training_seconds": round(float(np.mean(seconds)))}
+    return _write_json(path, {"figures": figures, "draws": _draws(rows, groups)})
+
+
+def _draws(rows, groups):
+    """`MEASURES` of bootstrap samples of drives, the same samples for every recipe: lists of `SAMPLES` numbers or None.
+
+    ``rows`` may come in any order: the samples are drawn of the sorted drives.
+    """
+    names = sorted(set(groups))
+    times = metrics.draw_groups(names, SAMPLES)[:, [names.index(group) for group in groups]]
+    errors, counts = np.zeros((2, len(rows)))
+    for index, row in enumerate(rows):
+        pairs = row["pairs"]
+        errors[index] = np.abs(pairs["distance"] / pairs["true_distance"] - 1).sum()
+        counts[index] = len(pairs["kind"])
+    with np.errstate(invalid="ignore"):
+        abs_rel = (times @ errors) / (times @ counts)
+    draws = {"ap50_moderate": measures.resampled_precision(rows, CLASSES[0], times), "abs_rel": abs_rel}
+    return {name: [round(float(x), 5) if np.isfinite(x) else None for x in each] for name, each in draws.items()}
+
+
+def compare(recipes, draws):
+    """What each ingredient brings: the mean difference over all pairs of recipes that differ in it alone.
+
+    Args:
+        recipes: `Recipe`s.
+        draws: By the name of a recipe, what :func:`_draws` says of it.
+
+    Returns:
+        A list of dicts: ``ingredient``, ``measure``, ``pairs`` (how many), ``mean`` and ``interval`` (low, high), the
+        mean difference (with - without) of the samples of drives and its middle 95 %; ``differences``, the mean of each
+        pair by the name of its recipe with the ingredient. An ingredient without a pair is left out; what nobody could
+        measure is None.
+    """
+    rows = []
+    for ingredient, (field, without, with_it) in INGREDIENTS.items():
+        pairs = _pairs(recipes, field, without, with_it)
+        for measure in MEASURES if pairs else ():
+            differences = np.array(
+                [[_numbers(draws[each.name][measure]) for each in pair] for pair in pairs]
+            )  # (pairs, with and without, samples)
+            differences = differences[:, 0] - differences[:, 1]
+            rows.append(
+                {
+                    "ingredient": ingredient,
+                    "measure": measure,
+                    "pairs": len(pairs),
+                    "mean": _mean(differences),
+                    "interval": metrics.percentile_interval(differences.mean(axis=0)),
+                    "differences": {pair[0].name: _mean(each) for pair, each in zip(pairs, differences, strict=True)},
+                }
+            )
+    return rows
+
+
+def _mean(values):
+    """The mean of those that are numbers; None if none is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else None
+
+
+def _numbers(values):
+    return [np.nan if each is None else each for each in values]
+
+
+def _pairs(recipes, field, without, with_it):
+    """(with, without) for every recipe that has a counterpart without the ingredient and is else the same."""
+    known = {tuple(asdict(each).items()): each for each in recipes}
+    pairs = []
+    for each in recipes:
+        other = known.get(tuple((asdict(each) | {field: without}).items()))
+        if getattr(each, field) == with_it and other is not None:
+            pairs.append((each, other))
+    return pairs
+
+
+def table(results):
+    """The results as lines of text: a row per recipe, a row per ingredient."""
+    lines = [
+        f"{results['frames']} real photos of {results['drives']} drives, {results['settings']['folds']} folds; "
+        "intervals over drives, 95 %",
+        f"{'recipe':<62}{'Car AP50, moderate':>26}{'AP70':>8}{'distance, AbsRel':>26}{'found':>7}{'minutes':>9}",
+    ]
+    for name, figures in results["recipes"].items():
+        car, distance = figures["detection"]["Car"], figures["distance"]["all"]
+        precision = _with_interval(car["ap50_moderate"], car["ap50_moderate_interval"])
+        error = _with_interval(distance["abs_rel"], distance["abs_rel_interval"])
+        lines.append(
+            f"{name:<62}{precision:>26}{_percent(car['ap70_moderate']):>8}{error:>26}{distance['count']:>7}"
+            f"{figures['training_seconds'] / 60:>9.1f}"
+        )
+    lines += ["", f"{'what it brings, in points (1/100)':<40}{'':<20}{'pairs':>6}{'difference':>12}{'95 %':>18}"]
+    for row in results["ingredients"]:
+        mean = "-" if row["mean"] is None else f"{100 * row['mean']:+.1f}"
+        ends = "-" if row["interval"] is None else " to ".join(f"{100 * end:+.1f}" for end in row["interval"])
+        lines.append(f"{row['ingredient']:<40}{MEASURES[row['measure']]:<20}{row['pairs']:>6}{mean:>12}{ends:>18}")
+    return "\n".join(lines)
+
+
+def _percent(value):
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _with_interval(value, interval):
+    return _percent(value) if interval is None else f"{_percent(value)} ({' to '.join(map(_percent, interval))})"

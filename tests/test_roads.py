@@ -1,0 +1,170 @@
+"""The experiment of lesson 10: every recipe is measured on every drive by a network that never saw it."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tiny
+
+from roidepth_lessons import evaluate, kitti, measures, metrics, model, roads, train
+
+DRIVES = dict(zip((f"{number:06d}" for number in range(8)), "aabbccde", strict=True))
+SETTINGS = roads.Settings(height=64, width=128, streets=2, street_epochs=1, real_epochs=1, street_batch=2, real_batch=2)
+RECIPES = (
+    roads.Recipe("varied", False, "residual", "plain"),
+    roads.Recipe(None, True, "residual", "plain"),
+    roads.Recipe("varied", True, "residual", "plain"),
+)
+
+
+@pytest.fixture(scope="module")
+def root(tiny_streets, tmp_path_factory):
+    """Eight tiny streets as if they were photos of five drives."""
+    folder = shutil.copytree(tiny_streets, tmp_path_factory.mktemp("real") / "root")
+    (folder / "streets.json").unlink()
+    rows = "".join(f"{frame_id}\t{drive}\n" for frame_id, drive in DRIVES.items())
+    (folder / "drives.tsv").write_text("frame_id\traw_drive\n" + rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(root):
+    """What a network that knows nothing sees in each photo: measured once, since it takes seconds."""
+    network = model.RoiDepth(tiny.toy_network())
+    return {frame_id: evaluate.measure_frame(network, kitti.read_frame(root, frame_id), "auto") for frame_id in DRIVES}
+
+
+@pytest.fixture(scope="module")
+def finished(root, rows, tmp_path_factory):
+    """(results, work folder, what was trained) of a whole experiment in which training changes nothing."""
+    work, trained = tmp_path_factory.mktemp("work"), []
+
+    def train_nothing(settings, run_folder, out):
+        parts, drives = train.split_frames(settings, settings.data)
+        seen = {drives[frame_id] for frame_id in parts["train"] if drives}
+        trained.append((settings, out.stem))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        card = {"settings": {"start": settings.start}, "training_seconds": 60, "drives_seen": sorted(seen)}
+        out.with_suffix(".json").write_text(json.dumps(card))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "train", train_nothing)
+        patch.setattr(model.RoiDepth, "load", lambda path: path)
+        patch.setattr(evaluate, "measure_frame", lambda network, frame, mode: dict(rows[frame.name]))
+        results = roads.run(root, work / "roads.json", work / "work", SETTINGS, RECIPES)
+        count = len(trained)
+        assert roads.run(root, work / "roads.json", work / "work", SETTINGS, RECIPES) == results
+        assert len(trained) == count  # nothing twice
+    return results, work, trained
+
+
+def test_what_is_trained(finished):
+    _, _, trained = finished
+    names = [name for _, name in trained]
+    assert names == [
+        "varied_residual_plain",
+        *(f"None_real_residual_plain_fold{fold}" for fold in (1, 2, 3)),
+        *(f"varied_real_residual_plain_fold{fold}" for fold in (1, 2, 3)),
+    ]
+    by_name = {name: settings for settings, name in trained}
+    assert by_name["varied_real_residual_plain_fold2"].start.endswith("varied_residual_plain.keras")
+    assert by_name["None_real_residual_plain_fold2"].start is None
+    assert {(each.fold, each.folds) for each in by_name.values() if each.fold > 1} == {(2, 3), (3, 3)}
+
+
+def test_results_hold_every_recipe_over_all_frames_and_drives(finished):
+    results, work, _ = finished
+    assert json.loads((work / "roads.json").read_text()) == results
+    assert (results["frames"], results["drives"]) == (8, 5)
+    assert list(results["recipes"]) == [each.name for each in RECIPES]
+    for figures in results["recipes"].values():
+        assert (figures["frames"], figures["interval_over"], figures["interval_groups"]) == (8, "drives", 5)
+    seconds = [each["training_seconds"] for each in results["recipes"].values()]
+    assert seconds == [60, 60, 120]  # the last began from streets
+    text = roads.table(results)
+    assert all(each.name in text for each in RECIPES)
+    assert "varied streets, before real photos" in text
+
+
+def test_a_fold_is_never_measured_by_weights_that_saw_its_drive(root, finished, tmp_path):
+    _, work, _ = finished
+    copy = shutil.copytree(work / "work", tmp_path / "work")
+    shutil.rmtree(copy / "measured")
+    card = copy / "weights" / "None_real_residual_plain_fold1.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"drives_seen": sorted(set("abcde"))}))
+    with pytest.raises(ValueError, match=r"trained on drive \w, of which frame \d+ is held out"):
+        roads.run(root, tmp_path / "roads.json", copy, SETTINGS, RECIPES[1:2])
+
+
+def test_another_run_is_refused_and_drives_must_be_known(root, finished, tmp_path):
+    _, work, _ = finished
+    with pytest.raises(ValueError, match=r"run\.json is of a run with other settings"):
+        roads.run(root, tmp_path / "roads.json", work / "work", roads.Settings(), RECIPES)
+    bare = shutil.copytree(root, tmp_path / "bare")
+    (bare / "drives.tsv").unlink()
+    with pytest.raises(ValueError, match=r"drives\.tsv is missing"):
+        roads.run(bare, tmp_path / "roads.json", tmp_path / "new", SETTINGS, RECIPES)
+
+
+def test_draws_are_means_over_the_drives_drawn_whatever_the_order_of_the_rows(rows):
+    frame_ids, rows = list(rows), [dict(row) for row in rows.values()]
+    generator = np.random.default_rng(0)
+    for row in rows:  # a network that knows nothing matches nothing: say what was found
+        count = int(generator.integers(1, 4))
+        row["pairs"] = {"kind": np.zeros(count), "true_distance": np.full(count, 10.0)}
+        row["pairs"]["distance"] = generator.uniform(5, 15, count)
+    groups = [DRIVES[frame_id] for frame_id in frame_ids]
+    draws = roads._draws(rows, groups)
+    names = sorted(set(groups))
+    for sample, times in enumerate(metrics.draw_groups(names, roads.SAMPLES)[:20]):
+        errors = []
+        for name, count in zip(names, times, strict=True):
+            for row, group in zip(rows, groups, strict=True):
+                if group == name:
+                    errors += [abs(row["pairs"]["distance"] / 10 - 1)] * int(count)
+        assert draws["abs_rel"][sample] == pytest.approx(np.concatenate(errors).mean(), abs=1e-5)
+    turned = roads._draws(rows[::-1], groups[::-1])
+    assert turned["abs_rel"] == draws["abs_rel"]
+    moderate = measures.resampled_precision(rows, "Car", np.ones((1, 8), int))
+    by_level = measures.kitti_precision(rows)["Car"]["ap50_moderate"]
+    assert moderate == pytest.approx([by_level])
+
+
+def test_ingredients_are_compared_pair_by_pair():
+    recipes = [
+        roads.Recipe("varied", real, "residual", strength) for real in (False, True) for strength in ("plain", "strong")
+    ]
+    base = np.linspace(0.2, 0.4, roads.SAMPLES)
+    shift = {(False, "plain"): 0, (False, "strong"): 0.02, (True, "plain"): 0.1, (True, "strong"): 0.2}
+    draws = {
+        each.name: {
+            "ap50_moderate": [*(base + shift[each.real, each.augmentation])],
+            "abs_rel": [None, *(base[1:] - shift[each.real, each.augmentation])],
+        }
+        for each in recipes
+    }
+    rows = {(row["ingredient"], row["measure"]): row for row in roads.compare(recipes, draws)}
+    assert len(rows) == 4
+    real = rows["real photos, after streets", "ap50_moderate"]
+    assert real["pairs"] == 2
+    assert real["mean"] == pytest.approx((0.1 + 0.18) / 2)
+    assert list(real["differences"].values()) == pytest.approx([0.1, 0.18])
+    assert real["interval"] == pytest.approx((0.14, 0.14))
+    strong = rows["strong augmentation", "abs_rel"]
+    assert strong["mean"] == pytest.approx(-(0.02 + 0.1) / 2)
+    assert strong["interval"] == pytest.approx((-0.06, -0.06))
+
+
+def test_all_recipes_are_there_and_every_ingredient_has_pairs():
+    assert len(set(each.name for each in roads.RECIPES)) == 20
+    draws = {each.name: {measure: [0.5] * 3 for measure in roads.MEASURES} for each in roads.RECIPES}
+    rows = roads.compare(roads.RECIPES, draws)
+    pairs = {row["ingredient"]: row["pairs"] for row in rows}
+    assert pairs == {
+        "real photos, after streets": 8,
+        "varied streets, before real photos": 4,
+        "varied looks instead of plain ones": 8,
+        "an encoder from ImageNet": 10,
+        "strong augmentation": 10,
+    }
