@@ -145,11 +145,22 @@ def check_command(options):
 
     if options.root is None:
         return installation.report()
-    from . import kitti
+    from . import kitti_check
+    from .session import ProgressLine
 
-    problems = kitti.check_dataset(options.root)
-    print("\n".join(problems) or f"{options.root}: all files are there and can be read")
-    return 1 if problems else 0
+    with ProgressLine() as line:
+        report = kitti_check.check_dataset(
+            options.root, progress=lambda done, total: line.show(f"checked {done} of {total} frames")
+        )
+        if report.frames:
+            line.end(f"checked {report.frames} frames")
+    print("".join(f"{each}\n" for each in report.damage), end="")
+    print("".join(f"hint: {each}\n" for each in report.hints), end="")
+    if report.frames:
+        print(report.summary())
+    sound = "all files are there and can be read"
+    print(f"{options.root}: {f'{len(report.damage)} damaged or missing' if report.damage else sound}")
+    return 1 if report.damage else 0
 
 
 def streets_command(options):
