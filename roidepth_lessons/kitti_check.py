@@ -114,7 +114,8 @@ def _identifiers(folder, kind):
 
 def _missing_folder(folder, kind):
     root = folder.resolve().parent
-    places = [*root.glob(f"*/{folder.name}/{kind}"), *root.parent.glob(f"*/{folder.name}/{kind}")]
+    # Beside ROOT, only an archive of KITTI's: any other folder there may be another data set.
+    places = [*root.glob(f"*/{folder.name}/{kind}"), *root.parent.glob(f"data_object*/{folder.name}/{kind}")]
     elsewhere = [path for path in sorted(places) if path != folder.resolve() / kind and any(path.iterdir())]
     message = f"{folder / kind} is missing or holds no .txt file"
     return f"{message}; {elsewhere[0]} does: move it there" if elsewhere else message
