@@ -44,6 +44,15 @@ def test_accuracy_is_as_stored(file, where):
     assert share in row(f"{where}, depth error over the image and inside boxes")
 
 
+def test_distances_on_real_frames_are_as_stored():
+    figures = result("results/kitti_zero_shot.json")
+    car = figures["detection"]["Car"]
+    right = ", ".join(f"{100 * car[f'apz{percent}']:.1f}" for percent in (5, 10, 15))
+    assert f"{right} %" in row("99 real frames, cars found with the distance right")
+    lidar, row_mean = (figures[f"baseline_{name}"]["all"]["abs_rel"] for name in ("lidar", "row_mean"))
+    assert f"{100 * lidar:.1f} %, {100 * row_mean:.1f} %" in row("99 real frames, the same objects from LiDAR")
+
+
 def test_the_threshold_was_chosen_on_validation_streets():
     rows = result("results/streets_validation.json")["by_threshold"]
     f1 = {row["threshold"]: row["f1"] for row in rows}
