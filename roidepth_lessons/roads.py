@@ -175,11 +175,8 @@ def street_weights(recipe, work, settings):
         epochs=settings.street_epochs,
         batch_size=settings.street_batch,
         learning_rate=settings.street_rate,
-        height=settings.height,
-        width=settings.width,
-        seed=settings.seed,
-        augmentation=recipe.augmentation,
         encoder=recipe.encoder,
+        **_common(recipe, settings),
     )
     return _trained(run_settings, work, f"{recipe.streets}_{recipe.encoder}_{recipe.augmentation}")
 
@@ -195,15 +192,18 @@ def fold_weights(recipe, root, fold, work, settings):
         epochs=settings.real_epochs,
         batch_size=settings.real_batch,
         learning_rate=settings.real_rate,
-        height=settings.height,
-        width=settings.width,
-        seed=settings.seed,
-        augmentation=recipe.augmentation,
-        encoder=train.Settings.encoder if start else recipe.encoder,
+        encoder=train.Settings.encoder if start else recipe.encoder,  # the start brings its own
         folds=settings.folds,
         fold=fold,
+        **_common(recipe, settings),
     )
     return _trained(run_settings, work, f"{recipe.streets}_real_{recipe.encoder}_{recipe.augmentation}_fold{fold}")
+
+
+def _common(recipe, settings):
+    """What all trainings of a recipe share, for `train.Settings`."""
+    same = {name: getattr(settings, name) for name in ("height", "width", "seed")}
+    return same | {"augmentation": recipe.augmentation}
 
 
 def _trained(run_settings, work, name):
