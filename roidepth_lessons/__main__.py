@@ -42,6 +42,10 @@ def _parser():
     check = add("check", check_command, "say what is installed and what is missing; with ROOT, check a data set")
     check.add_argument("root", nargs="?", help="folder in the KITTI layout")
 
+    drives = add("drives", drives_command, "write drives.tsv, which training by drive needs, from KITTI's own mapping")
+    drives.add_argument("devkit", help="folder of KITTI's object development kit, unpacked")
+    drives.add_argument("root", help="folder in the KITTI layout")
+
     streets = add("streets", streets_command, "draw street scenes in the KITTI layout")
     streets.add_argument("out", help="folder to write; an interrupted run goes on")
     streets.add_argument("--count", type=_whole_number, required=True)
@@ -192,6 +196,14 @@ def check_command(options):
     sound = "all files are there and can be read"
     print(f"{options.root}: {f'{len(report.damage)} damaged or missing' if report.damage else sound}")
     return 1 if report.damage else 0
+
+
+def drives_command(options):
+    """Says how many drives there are."""
+    from . import kitti_drives
+
+    frames, drives = kitti_drives.write_drives(options.root, kitti_drives.read_mapping(options.devkit))
+    print(f"wrote {Path(options.root) / 'drives.tsv'}: {frames} frames of {drives} drives")
 
 
 def streets_command(options):
