@@ -224,7 +224,10 @@ def _check_drives(report, path, frame_ids):
     purpose = "training and test can't be split by drive, and frames of one drive look alike"
     if not path.exists():
         if not path.with_name("streets.json").exists():  # every drawn street is a place of its own
-            report.hints.append(f"no {path}: {purpose}. Its columns, between tabs: frame_id, raw_drive")
+            report.hints.append(
+                f"no {path}: {purpose}. `python -m roidepth_lessons drives DEVKIT ROOT` makes it of KITTI's mapping; "
+                "its columns, between tabs: frame_id, raw_drive"
+            )
         return
     try:
         drives = kitti.read_drives(path)

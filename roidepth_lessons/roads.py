@@ -138,7 +138,10 @@ def split(root, settings):
     """
     path = Path(root) / "drives.tsv"
     if not path.is_file():
-        raise ValueError(f"{path} is missing: it says from which drive each frame is, and the folds are made of drives")
+        raise ValueError(
+            f"{path} is missing: it says from which drive each frame is, and the folds are made of drives; "
+            "`python -m roidepth_lessons drives DEVKIT ROOT` makes it"
+        )
     frame_ids, known = kitti.frame_ids(root), kitti.read_drives(path)
     splits = drive_split.split_by_drive(frame_ids, known, settings.folds, train.SPLIT_SEED)
     return splits, {frame_id: known[frame_id] for frame_id in frame_ids}
