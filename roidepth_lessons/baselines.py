@@ -87,7 +87,7 @@ def row_totals(depth, camera):
     return totals
 
 
-def row_means(totals, groups):
+def row_means_of_others(totals, groups):
     """The mean depth of every row as the *other* groups' frames have it: what is measured is never learnt from.
 
     Args:
@@ -116,7 +116,7 @@ def depth_at(means, slopes):
     """(n,) metres at slopes: between rows that are known by straight lines, beyond the last ones like those.
 
     Args:
-        means: (2, m) of one group, of :func:`row_means`. For m = 0 the result is NaN.
+        means: (2, m) of one group, of :func:`row_means_of_others`. For m = 0 the result is NaN.
         slopes: (n,).
     """
     slopes = np.asarray(slopes, np.float64)
@@ -130,7 +130,7 @@ def row_mean_errors(depth, camera, inside, means):
         depth: (height, width) true depth, metres, 0 where it is not known; None where nothing is.
         camera: The `Camera`.
         inside: (height, width) bool.
-        means: (2, m) of one group, of :func:`row_means`.
+        means: (2, m) of one group, of :func:`row_means_of_others`.
 
     Returns:
         ``{"image", "inside_boxes"}``; counts are 0 where nothing can be compared.

@@ -99,7 +99,7 @@ def add_row_means(rows, root, frame_ids, groups):
     """
     if not rows:
         return
-    means = baselines.row_means([row["row_totals"] for row in rows], groups)
+    means = baselines.row_means_of_others([row["row_totals"] for row in rows], groups)
     for row, frame_id, group in zip(rows, frame_ids, groups, strict=True):
         frame = kitti.read_frame(root, frame_id)
         depth = _true_depth(frame)

@@ -54,8 +54,8 @@ def summarise(rows, mode, groups=None, over="frames"):
           the box near where the camera expects it, ``baseline_lidar_alone`` and ``baseline_lidar_alone_surface`` for
           all points in the box (`baselines.lidar_distances`), with ``answered``, the share of objects for which LiDAR
           speaks and not the camera; ``baseline_row_mean`` and ``baseline_row_mean_surface`` for the mean depth of the
-          image row where the box ends, in frames of other drives (`baselines.row_means`). Against real surfaces LiDAR
-          is compared with itself: the labelled surface is LiDAR's, too.
+          image row where the box ends, in frames of other drives (`baselines.row_means_of_others`). Against real
+          surfaces LiDAR is compared with itself: the labelled surface is LiDAR's, too.
         - ``depth.{image, inside_boxes}`` of `metrics.depth_errors` over the pixels of all frames (``silog``: mean over
           the frames); ``baseline_row_mean_depth`` likewise for the mean depth of the row in frames of other drives.
         - ``head_work.{mean, max}`` as a share of full decoding.

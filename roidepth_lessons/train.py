@@ -193,7 +193,8 @@ def train(settings, run_folder, out):
     batches = len(examples) // settings.batch_size
     if batches == 0:
         raise ValueError(f"{root}: {len(examples)} frames don't fill one batch of {settings.batch_size}")
-    validation = _validation_batches(read_examples(root, *size, parts["validation"]), settings.batch_size)
+    held_out = read_examples(root, *size, parts["validation"]) if parts["validation"] else []
+    validation = _validation_batches(held_out, settings.batch_size)
     model.keep_photo_focal_length(network, np.median([each.camera[0] for each in examples]))
     compile_network(network, settings.epochs * batches, settings.learning_rate)
     multitask.make_variables(network, *dataset.Batches(examples, settings.batch_size, settings.seed)[0])

@@ -72,7 +72,7 @@ def depths():
 
 
 def test_row_means_against_a_loop_over_pixels(depths):
-    means = baselines.row_means([baselines.row_totals(*each) for each in depths], ["a", "b", "a", "c"])
+    means = baselines.row_means_of_others([baselines.row_totals(*each) for each in depths], ["a", "b", "a", "c"])
     for drive, others in (("a", (1, 3)), ("b", (0, 2, 3)), ("c", (0, 1, 2))):
         pixels = {}
         for number in others:
@@ -88,7 +88,7 @@ def test_row_means_against_a_loop_over_pixels(depths):
 def test_nothing_is_learnt_from_the_own_drive(depths):
     changed = [(depth if number not in (0, 2) else 3 * depth, camera) for number, (depth, camera) in enumerate(depths)]
     before, after = (
-        baselines.row_means([baselines.row_totals(*each) for each in frames], ["a", "b", "a", "c"])
+        baselines.row_means_of_others([baselines.row_totals(*each) for each in frames], ["a", "b", "a", "c"])
         for frames in (depths, changed)
     )
     np.testing.assert_array_equal(before["a"], after["a"])

@@ -273,7 +273,7 @@ SMALL = ["--epochs=1", "--batch-size=4", "--height=64", "--width=128"]
 
 def test_train_writes_weights_that_predict_reads(run, toy_network, tiny_streets, photo, tmp_path, monkeypatch):
     """Without the training itself, which test_train looks at."""
-    monkeypatch.setattr(train, "_run_epoch", lambda network, *rest: train._save_checkpoint(network, rest[-1], 1))
+    monkeypatch.setattr(train, "_run_epoch", lambda network, *rest: train._save_checkpoint(network, rest[3], 1))
     out = tmp_path / "new" / "mine.keras"
     code, said, _ = run("train", "--data", tiny_streets, "--out", out, *SMALL)
     assert code == 0

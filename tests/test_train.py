@@ -366,6 +366,7 @@ DRIVES = dict(zip((f"{number:06d}" for number in range(8)), "aabbccde", strict=T
 def with_drives(tiny_streets, tmp_path):
     """The tiny streets in a folder that says which drive each is from."""
     root = shutil.copytree(tiny_streets, tmp_path / "root")
+    (root / "streets.json").unlink()
     write_drives(root, DRIVES)
     return root
 
