@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from . import CLASSES, augmentation, depth, detection, kitti
-from .frames import DONT_CARE, UNKNOWN_ANGLE, depth_map, nearest_points, renumber_instances
+from .frames import DONT_CARE, UNKNOWN_ANGLE, nearest_points, renumber_instances
 from .model import CANONICAL_FOCAL_LENGTH
 
 NEIGHBOUR_OF = {"Van": "Car", "Person_sitting": "Pedestrian"}
@@ -84,14 +84,14 @@ def make_example(frame, height, width):
 
 def _with_lidar_maps(frame, height, width):
     """The fitted frame with depth and instances from its LiDAR points, both 0 where no point falls."""
-    in_photo = nearest_points(frame.points, frame.camera)
+    in_photo, _ = nearest_points(frame.points, frame.camera)
     points = frame.points[np.sort(in_photo[in_photo >= 0])]  # none of them may fall on the rim that `fitted` adds
     frame = replace(frame, points=points).fitted(height, width)
-    nearest = nearest_points(points, frame.camera)
+    nearest, depths = nearest_points(points, frame.camera)
     owner = np.zeros(len(points) + 1, np.uint8)  # the last stands for no point
     for index, each in enumerate(frame.objects):
         owner[:-1][kitti.points_inside(points, each)] = index + 1
-    return replace(frame, depth=depth_map(points, frame.camera), instances=owner[nearest] if frame.objects else None)
+    return replace(frame, depth=depths, instances=owner[nearest] if frame.objects else None)
 
 
 def _has_area(each):

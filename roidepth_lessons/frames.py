@@ -173,10 +173,7 @@ def depth_map(points, camera):
     Returns:
         (height, width) float32, metres; 0 where no point falls.
     """
-    nearest, depth = nearest_points(points, camera), camera.project(points)[1]
-    if not len(depth):
-        return np.zeros(nearest.shape, np.float32)
-    return np.where(nearest >= 0, depth[nearest], 0).astype(np.float32)
+    return nearest_points(points, camera)[1]
 
 
 def nearest_points(points, camera):
@@ -187,7 +184,8 @@ def nearest_points(points, camera):
         camera: The `Camera`.
 
     Returns:
-        (height, width) int64, indices into `points`; -1 where no point falls.
+        ``(nearest, depth)``: (height, width) int64, indices into `points`, -1 where no point falls; and what
+        :func:`depth_map` returns.
     """
     pixels, depth = camera.project(points)
     columns, rows = np.rint(pixels).T
@@ -195,9 +193,11 @@ def nearest_points(points, camera):
     index = np.flatnonzero(seen)
     index = index[np.argsort(-depth[index], kind="stable")]  # the nearest is written last and stays
     nearest = np.full((camera.height, camera.width), -1, np.int64)
+    sparse = np.zeros(nearest.shape, np.float32)
     # Cast only what lies inside: beside the camera, u and v may be too large for an integer.
-    nearest[rows[index].astype(np.int64), columns[index].astype(np.int64)] = index
-    return nearest
+    target = rows[index].astype(np.int64), columns[index].astype(np.int64)
+    nearest[target], sparse[target] = index, depth[index]
+    return nearest, sparse
 
 
 def _mirror_angle(angle):
