@@ -446,7 +446,7 @@ def _write_json(path, content):
         from . import kitti
 
         text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-        kitti.write_atomically(path, lambda file: file.write(text.encode()))
+        kitti.write_text(path, text)
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ def write_labels(path, objects):
         if len(each.name.split()) != 1:
             raise ValueError(f"{path}, object {i}: its class must be one word, got {each.name!r}")
         _parse_label(row, f"{path}, object {i}")
-    write_atomically(path, lambda file: file.write("".join(row + "\n" for row in rows).encode()))
+    write_text(path, "".join(row + "\n" for row in rows))
 
 
 def read_calibration(path, with_lidar=False):
@@ -222,7 +222,7 @@ def write_calibration(path, calibration):
         "Tr_velo_to_cam": calibration.velodyne_to_camera,
     }
     text = "".join(f"{name}: " + " ".join(f"{x:.12e}" for x in np.ravel(rows[name])) + "\n" for name in rows)
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
 
 
 def fitting_camera(calibration, height, width, path, photo):
@@ -365,6 +365,11 @@ def write_atomically(path, write):
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_text(path, text):
+    """Write a text file in UTF-8, whole or not at all: see :func:`write_atomically`."""
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def difficulty(each, scale=1.0):

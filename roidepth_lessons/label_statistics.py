@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import CLASSES, DATA_FOLDER
-from .kitti import read_calibration, read_labels, write_atomically
+from .kitti import read_calibration, read_labels, write_text
 
 COUNTED_CLASSES = (*CLASSES, "Van", "Truck")
 """The classes that streets are made of: those the network knows, and what resembles them."""
@@ -164,7 +164,7 @@ def main(arguments=None):
     for name, height in apparent_heights(options.labels_folder, options.labels_folder.parent / "calib").items():
         statistics["classes"][name]["apparent_height"] = height
     text = json.dumps(statistics) + "\n"
-    write_atomically(options.output, lambda file: file.write(text.encode()))
+    write_text(options.output, text)
 
 
 if __name__ == "__main__":

@@ -211,7 +211,7 @@ def claim_figures(folder, photos, paths, settings):
         raise ValueError(
             f"{folder} holds pictures of other photos, weights or settings; name another folder or empty it"
         )
-    kitti.write_atomically(note, lambda file: file.write((json.dumps(wanted, indent=2) + "\n").encode()))
+    kitti.write_text(note, json.dumps(wanted, indent=2) + "\n")
 
     def newest(photo):
         return max(path.stat().st_mtime for path in (photo.path, photo.calibration) if path)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import CLASSES, DATA_FOLDER, drive_split, evaluate, kitti, measures, metrics, model, streets, train
+from . import CLASSES, DATA_FOLDER, augmentation, drive_split, evaluate, kitti, measures, metrics, model, streets, train
 from .session import ProgressLine
 from .study_book import facts
 
@@ -51,7 +51,7 @@ class Recipe:
 RECIPES = tuple(
     Recipe(looks, real, encoder, strength)
     for looks, real in (("varied", False), ("plain", False), (None, True), ("varied", True), ("plain", True))
-    for encoder, strength in itertools.product(model.ENCODERS, ("plain", "strong"))
+    for encoder, strength in itertools.product(model.ENCODERS, augmentation.STRENGTHS)
 )
 
 INGREDIENTS = {
@@ -59,7 +59,7 @@ INGREDIENTS = {
     "varied streets, before real photos": ("streets", None, "varied"),
     "varied looks instead of plain ones": ("streets", "plain", "varied"),
     "an encoder from ImageNet": ("encoder", *model.ENCODERS),
-    "strong augmentation": ("augmentation", "plain", "strong"),
+    "strong augmentation": ("augmentation", *augmentation.STRENGTHS),
 }
 """What is compared: a field of `Recipe`, its value without and with the ingredient."""
 
@@ -113,7 +113,8 @@ def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES):
         ValueError: if `work` holds a run with other settings or on other frames, or if ``drives.tsv`` is missing.
     """
     settings = settings or Settings()
-    splits, drives = split(root, settings)
+    splits, known = train.read_folds(root, settings.folds)
+    drives = {frame_id: known[frame_id] for frame_id in kitti.frame_ids(root)}
     work = _claim(work, settings, drives)
     figures = {}
     for number, recipe in enumerate(recipes, start=1):
@@ -130,23 +131,6 @@ def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES):
     return _write_json(out, results)
 
 
-def split(root, settings):
-    """The folds, and the drive of each frame.
-
-    Raises:
-        ValueError: if ``drives.tsv`` is missing, or there are too few drives.
-    """
-    path = Path(root) / "drives.tsv"
-    if not path.is_file():
-        raise ValueError(
-            f"{path} is missing: it says from which drive each frame is, and the folds are made of drives; "
-            "`python -m roidepth_lessons drives DEVKIT ROOT` makes it"
-        )
-    frame_ids, known = kitti.frame_ids(root), kitti.read_drives(path)
-    splits = drive_split.split_by_drive(frame_ids, known, settings.folds, train.SPLIT_SEED)
-    return splits, {frame_id: known[frame_id] for frame_id in frame_ids}
-
-
 def _claim(work, settings, drives):
     work, facts_of_run = Path(work), {"settings": asdict(settings), "drives": drives}
     path = work / "run.json"
@@ -159,7 +143,7 @@ def _claim(work, settings, drives):
 def _write_json(path, content):
     """Writes it, and returns it as it will be read again."""
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    kitti.write_atomically(path, lambda file: file.write(text.encode()))
+    kitti.write_text(path, text)
     return json.loads(text)
 
 
@@ -184,9 +168,11 @@ def street_weights(recipe, work, settings):
     return _trained(run_settings, work, f"{recipe.streets}_{recipe.encoder}_{recipe.augmentation}")
 
 
-def fold_weights(recipe, root, fold, work, settings):
-    """The weights that are tested on a fold, 1 to `Settings.folds`: those of the streets, if nothing real is learnt."""
-    start = street_weights(recipe, work, settings)
+def fold_weights(recipe, start, root, fold, work, settings):
+    """The weights that are tested on a fold, 1 to `Settings.folds`: those of the streets, if nothing real is learnt.
+
+    `start` is what :func:`street_weights` returned.
+    """
     if not recipe.real:
         return start
     run_settings = train.Settings(
@@ -232,8 +218,9 @@ def _measured(recipe, root, splits, drives, work, settings):
     if path.is_file():
         return json.loads(path.read_text())
     rows, order, seconds = [], [], []
+    start = street_weights(recipe, work, settings)
     for fold, parts in enumerate(splits, start=1):
-        weights = fold_weights(recipe, root, fold, work, settings)
+        weights = fold_weights(recipe, start, root, fold, work, settings)
         drive_split.check_unseen(parts["test"], drives, train.drives_seen(weights) or [])
         seconds.append(_seconds(weights))
         network = model.RoiDepth.load(weights)

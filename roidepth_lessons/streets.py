@@ -20,7 +20,7 @@ import numpy as np
 from . import __version__
 from .camera import Calibration, Camera
 from .frames import Frame
-from .kitti import write_atomically, write_frame
+from .kitti import write_frame, write_text
 from .session import ProgressLine
 from .street_labels import label_objects, lidar_points
 from .street_layout import LOOKS, lay_out
@@ -137,7 +137,7 @@ def _claim_folder(root, facts, count):
     for stale in root.glob("training/*/.*.tmp"):
         stale.unlink(missing_ok=True)
     text = json.dumps({**facts, "count": count}, indent=1) + "\n"
-    write_atomically(note, lambda file: file.write(text.encode()))
+    write_text(note, text)
 
 
 def _write_street(root, index, seed, height, width, looks):

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from . import DATA_FOLDER, __version__
-from .kitti import write_atomically
+from .kitti import write_text
 from .session import ProgressLine
 
 RESULTS = DATA_FOLDER / "results" / "study.jsonl"
@@ -228,7 +228,7 @@ def write_lines(path, settings, lines):
     """Writes the book, whole or not at all."""
     rows = [{"settings": asdict(settings)}, *lines]
     text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
 
 
 def facts(command):

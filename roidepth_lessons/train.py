@@ -105,15 +105,40 @@ def split_frames(settings, root):
         ValueError: if ``drives.tsv`` is damaged or leaves out a frame, or if there is no such fold.
         FileNotFoundError: if there is no frame.
     """
+    if settings.folds and (Path(root) / "drives.tsv").is_file():
+        splits, drives = read_folds(root, settings.folds)
+        if not 1 <= settings.fold <= settings.folds:
+            raise ValueError(f"fold must be 1 to {settings.folds}, the number of folds, got {settings.fold}")
+        return splits[settings.fold - 1], drives
     frame_ids, path = kitti.frame_ids(root), Path(root) / "drives.tsv"
+    limit = None if settings.data else settings.streets
     drives = kitti.read_drives(path) if path.is_file() else {}
-    if not drives or not settings.folds:
-        limit = None if settings.data else settings.streets
-        return {"train": frame_ids[:limit], "validation": [], "test": []}, drives
-    if not 1 <= settings.fold <= settings.folds:
-        raise ValueError(f"fold must be 1 to {settings.folds}, the number of folds, got {settings.fold}")
+    return {"train": frame_ids[:limit], "validation": [], "test": []}, drives
+
+
+def read_folds(root, folds):
+    """All splits of a folder by its drives, and the drive of each frame, as ``drives.tsv`` says.
+
+    Args:
+        root: Folder in the KITTI layout.
+        folds: How many.
+
+    Returns:
+        ``(splits, drives)``: see `drive_split.split_by_drive` and `kitti.read_drives`.
+
+    Raises:
+        ValueError: if ``drives.tsv`` is missing, damaged or leaves out a frame, or there are too few drives.
+        FileNotFoundError: if there is no frame.
+    """
+    path = Path(root) / "drives.tsv"
+    if not path.is_file():
+        raise ValueError(
+            f"{path} is missing: it says from which drive each frame is, and the folds are made of drives; "
+            "`python -m roidepth_lessons drives DEVKIT ROOT` makes it"
+        )
+    frame_ids, drives = kitti.frame_ids(root), kitti.read_drives(path)
     try:
-        return drive_split.split_by_drive(frame_ids, drives, settings.folds, SPLIT_SEED)[settings.fold - 1], drives
+        return drive_split.split_by_drive(frame_ids, drives, folds, SPLIT_SEED), drives
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -221,7 +246,7 @@ def _hold_out(settings, root, run_folder):
         drive_split.check_split(parts, drives)
         for part in drive_split.PARTS:
             text = "".join(f"{frame_id}\n" for frame_id in parts[part])
-            kitti.write_atomically(run_folder / f"{part}.txt", lambda file, text=text: file.write(text.encode()))
+            kitti.write_text(run_folder / f"{part}.txt", text)
         print(f"by drive: {', '.join(f'{len(parts[part])} frames for {part}' for part in drive_split.PARTS)}")
     elif settings.data and not (Path(root) / "streets.json").is_file():
         print(f"{root}: all frames are for training; nothing is held out, so what is measured on them says little")
@@ -270,7 +295,7 @@ def write_card(run_folder, out, seen=()):
         "epochs_not_logged": [number + 1 for number in range(settings["epochs"]) if number + 1 not in epochs],
     }
     text = json.dumps(card, indent=2) + "\n"
-    kitti.write_atomically(out.with_suffix(".json"), lambda file: file.write(text.encode()))
+    kitti.write_text(out.with_suffix(".json"), text)
 
 
 def read_log(run_folder):
@@ -291,7 +316,7 @@ def read_log(run_folder):
 
 def _write_log(run_folder, lines):
     text = "".join(json.dumps(line) + "\n" for line in lines.values())
-    kitti.write_atomically(run_folder / "log.jsonl", lambda file: file.write(text.encode()))
+    kitti.write_text(run_folder / "log.jsonl", text)
 
 
 def _run_epoch(network, examples, settings, epoch, run_folder, validation=None):
@@ -324,7 +349,7 @@ def _claim_run(run_folder, settings):
     if _checkpoints(run_folder) and _read_settings(path) != asdict(settings):
         raise ValueError(f"{path} is of a run with other settings; choose another folder or remove this one")
     text = json.dumps(asdict(settings), indent=2)
-    kitti.write_atomically(path, lambda file: file.write(text.encode()))
+    kitti.write_text(path, text)
 
 
 def _read_settings(path):

@@ -20,7 +20,7 @@ import lesson_rules
 import regenerate
 
 from roidepth_lessons import DATA_FOLDER
-from roidepth_lessons.kitti import write_atomically
+from roidepth_lessons.kitti import write_text
 from roidepth_lessons.session import counted
 from roidepth_lessons.study_book import facts
 
@@ -87,7 +87,7 @@ def run_seeds(path, seeds):
         record["seeds"] = dict(sorted(record["seeds"].items(), key=lambda item: int(item[0])))
         text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
         FOLDER.mkdir(parents=True, exist_ok=True)
-        write_atomically(FOLDER / f"{path.stem}.json", lambda file, text=text: file.write(text.encode()))
+        write_text(FOLDER / f"{path.stem}.json", text)
     return record
 
 
