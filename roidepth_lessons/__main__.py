@@ -70,6 +70,8 @@ def _parser():
     train.add_argument("--seed", type=_seed)
     train.add_argument("--folds", type=_seed, help=FOLDS_HELP)
     train.add_argument("--fold", type=_whole_number, help="which of them is the test, from 1 on")
+    what = "how many of them are held out for choosing (default 1; 0 if nothing is chosen)"
+    train.add_argument("--validation", type=_seed, help=what)
     train.add_argument("--augmentation", choices=("plain", "strong"), help="strong: zooms too")
 
     evaluate = add("evaluate", evaluate_command, "measure the network on a folder in the KITTI layout")

@@ -19,7 +19,7 @@ import numpy as np
 PARTS = ("train", "validation", "test")
 
 
-def split_by_drive(frame_ids, drives, folds, seed):
+def split_by_drive(frame_ids, drives, folds, seed, validation=1):
     """Cross-validation over drives: every frame is tested once, by a network that saw nothing of its drive.
 
     The drives are dealt out into `folds` groups, the largest first, each to the group that has the fewest frames
@@ -29,30 +29,34 @@ def split_by_drive(frame_ids, drives, folds, seed):
     Args:
         frame_ids: Identifiers, each once.
         drives: Dictionary from frame identifier to drive, as `kitti.read_drives` returns it; it may know more frames.
-        folds: How many, at least 3.
+        folds: How many, at least 3; without validation, at least 2.
         seed: Decides in which order drives of the same number of frames are dealt out. The same seed, the same split.
+        validation: How many groups each fold validates on; 0 where nothing is chosen, to leave more for training.
 
     Returns:
         A list of `folds` dictionaries with the lists ``train``, ``validation`` and ``test`` of frame identifiers, in
         the order of `frame_ids`. Each has passed :func:`check_split`.
 
     Raises:
-        ValueError: if a frame is given twice or has no known drive, or if there are too few folds, or fewer drives than
-            folds.
+        ValueError: if a frame is given twice or has no known drive, if there are too few folds, or fewer drives than
+            folds, or if `validation` is negative.
     """
     frame_ids = list(frame_ids)
     if len(set(frame_ids)) < len(frame_ids):
         twice = next(each for each in frame_ids if frame_ids.count(each) > 1)
         raise ValueError(f"frame_ids holds {twice} more than once; give every frame once")
-    if folds < 3:
-        raise ValueError(f"folds must be at least 3, for training, validation and test, got {folds}")
+    if validation < 0:
+        raise ValueError(f"validation must be at least 0 groups, got {validation}")
+    if folds < 2 + validation:
+        raise ValueError(f"folds must be at least {2 + validation}, for training, validation and test, got {folds}")
     frames_of = _frames_by_drive({"frame_ids": frame_ids}, drives)
     if len(frames_of) < folds:
         raise ValueError(f"folds must be at most the number of drives, {len(frames_of)}, got {folds}")
     groups = _deal_out({drive: len(found) for drive, found in frames_of.items()}, folds, seed)
     splits = []
     for fold in range(folds):
-        held_out = {"validation": groups[(fold + 1) % folds], "test": groups[fold]}
+        choosing = set().union(*(groups[(fold + step) % folds] for step in range(1, validation + 1)))
+        held_out = {"validation": choosing, "test": groups[fold]}
         split = {"train": set(frames_of).difference(*held_out.values()), **held_out}
         parts = {part: [each for each in frame_ids if drives[each] in chosen] for part, chosen in split.items()}
         check_split(parts, drives)

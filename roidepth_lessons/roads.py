@@ -7,8 +7,10 @@ chosen on them: rates and lengths are the same for all, and stand in `Settings`.
 A run lives in a folder: weights and measurements that are there are not made again, so that a killed run goes on.
 """
 
-import itertools
 import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,18 +50,25 @@ class Recipe:
         return f"{data}; {self.encoder}; {self.augmentation}"
 
 
-RECIPES = tuple(
-    Recipe(looks, real, encoder, strength)
-    for looks, real in (("varied", False), ("plain", False), (None, True), ("varied", True), ("plain", True))
-    for encoder, strength in itertools.product(model.ENCODERS, augmentation.STRENGTHS)
+OWN, IMAGENET = model.ENCODERS
+PLAIN, STRONG = augmentation.STRENGTHS
+WAYS = (("varied", False), (None, True), ("varied", True))
+"""Streets alone, real photos alone, and the one after the other."""
+RECIPES = (
+    *(Recipe(*way, OWN, STRONG) for way in WAYS),
+    *(Recipe(*way, IMAGENET, STRONG) for way in WAYS),
+    *(Recipe(*way, OWN, PLAIN) for way in WAYS),
+    *(Recipe("plain", real, OWN, STRONG) for real in (False, True)),
 )
+"""Three ways, then each of them with one ingredient changed (plain looks need streets). All combinations would be
+twenty, for twice the hours."""
 
 INGREDIENTS = {
     "real photos, after streets": ("real", False, True),
     "varied streets, before real photos": ("streets", None, "varied"),
     "varied looks instead of plain ones": ("streets", "plain", "varied"),
-    "an encoder from ImageNet": ("encoder", *model.ENCODERS),
-    "strong augmentation": ("augmentation", *augmentation.STRENGTHS),
+    "an encoder from ImageNet": ("encoder", OWN, IMAGENET),
+    "strong augmentation": ("augmentation", PLAIN, STRONG),
 }
 """What is compared: a field of `Recipe`, its value without and with the ingredient."""
 
@@ -69,7 +78,7 @@ class Settings:
     """What the whole experiment depends on: the same for every recipe.
 
     Args:
-        folds: Of the cross-validation over drives.
+        folds: Of the cross-validation over drives. Nothing is chosen, so all but the tested fold are trained on.
         height, width: Of the training images in pixels.
         streets, street_epochs: How many streets, and how often each is seen.
         real_epochs: How often each real training photo is seen.
@@ -79,11 +88,11 @@ class Settings:
     """
 
     folds: int = 3
-    height: int = 128
-    width: int = 416
-    streets: int = 4000
+    height: int = 96
+    width: int = 320
+    streets: int = 3000
     street_epochs: int = 2
-    real_epochs: int = 40
+    real_epochs: int = 25
     street_batch: int = 16
     real_batch: int = 8
     street_rate: float = 2e-3
@@ -95,7 +104,7 @@ QUICK = Settings(height=64, width=192, streets=16, street_epochs=1, real_epochs=
 """Shows that everything runs; its figures mean nothing."""
 
 
-def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES):
+def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES, processes=2):
     """Makes what is not there yet, and writes the results.
 
     Args:
@@ -104,6 +113,7 @@ def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES):
         work: Folder for weights and measurements.
         settings: `Settings`.
         recipes: `Recipe`s.
+        processes: How many trainings run at once.
 
     Returns:
         What was written: ``settings``, ``frames``, ``drives``; ``recipes``, by name what `measures.summarise` returns,
@@ -111,11 +121,15 @@ def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES):
 
     Raises:
         ValueError: if `work` holds a run with other settings or on other frames, or if ``drives.tsv`` is missing.
+        RuntimeError: if a training fails; names its log.
     """
-    settings = settings or Settings()
-    splits, known = train.read_folds(root, settings.folds)
+    settings, root, work = settings or Settings(), Path(root).resolve(), Path(work).resolve()
+    splits, known = train.read_folds(root, settings.folds, validation=0)
     drives = {frame_id: known[frame_id] for frame_id in kitti.frame_ids(root)}
     work = _claim(work, settings, drives)
+    _draw_streets(recipes, work, settings)
+    train_all(street_trainings(recipes, work, settings), work, processes)
+    train_all(real_trainings(recipes, root, work, settings), work, processes)
     figures = {}
     for number, recipe in enumerate(recipes, start=1):
         print(f"recipe {number} of {len(recipes)}: {recipe.name}")
@@ -150,43 +164,56 @@ def _write_json(path, content):
 # Weights -------------------------------------------------------------------------------------------------------------
 
 
-def street_weights(recipe, work, settings):
-    """Trains a recipe's network on streets, once for all folds: the weights file, None if it begins without streets."""
+def street_weights(recipe, work):
+    """The file of a recipe's network that has learnt streets; None if it begins without them."""
     if recipe.streets is None:
         return None
-    size = settings.height, settings.width
-    folder = work / "data" / f"{recipe.streets}_streets"
-    streets.write_streets(folder, settings.streets, settings.seed, *size, looks=recipe.streets)
-    run_settings = train.Settings(
-        data=str(folder),
-        epochs=settings.street_epochs,
-        batch_size=settings.street_batch,
-        learning_rate=settings.street_rate,
-        encoder=recipe.encoder,
-        **_common(recipe, settings),
-    )
-    return _trained(run_settings, work, f"{recipe.streets}_{recipe.encoder}_{recipe.augmentation}")
+    return work / "weights" / f"{recipe.streets}_{recipe.encoder}_{recipe.augmentation}.keras"
 
 
-def fold_weights(recipe, start, root, fold, work, settings):
-    """The weights that are tested on a fold, 1 to `Settings.folds`: those of the streets, if nothing real is learnt.
-
-    `start` is what :func:`street_weights` returned.
-    """
+def fold_weights(recipe, fold, work):
+    """The file that is tested on a fold, 1 to `Settings.folds`: that of the streets, if nothing real is learnt."""
     if not recipe.real:
-        return start
-    run_settings = train.Settings(
-        data=str(root),
-        start=start and str(start),
-        epochs=settings.real_epochs,
-        batch_size=settings.real_batch,
-        learning_rate=settings.real_rate,
-        encoder=train.Settings.encoder if start else recipe.encoder,  # the start brings its own
-        folds=settings.folds,
-        fold=fold,
-        **_common(recipe, settings),
-    )
-    return _trained(run_settings, work, f"{recipe.streets}_real_{recipe.encoder}_{recipe.augmentation}_fold{fold}")
+        return street_weights(recipe, work)
+    name = f"{recipe.streets}_real_{recipe.encoder}_{recipe.augmentation}_fold{fold}.keras"
+    return work / "weights" / name
+
+
+def street_trainings(recipes, work, settings):
+    """`train.Settings` by weights file: a recipe's streets are learnt once, for all folds."""
+    return {
+        street_weights(recipe, work): train.Settings(
+            data=str(_street_folder(recipe.streets, work)),
+            epochs=settings.street_epochs,
+            batch_size=settings.street_batch,
+            learning_rate=settings.street_rate,
+            encoder=recipe.encoder,
+            **_common(recipe, settings),
+        )
+        for recipe in recipes
+        if recipe.streets
+    }
+
+
+def real_trainings(recipes, root, work, settings):
+    """`train.Settings` by weights file: each recipe that learns from photos, once per fold."""
+    return {
+        fold_weights(recipe, fold, work): train.Settings(
+            data=str(root),
+            start=str(street_weights(recipe, work)) if recipe.streets else None,
+            epochs=settings.real_epochs,
+            batch_size=settings.real_batch,
+            learning_rate=settings.real_rate,
+            encoder=train.Settings.encoder if recipe.streets else recipe.encoder,  # the start brings its own
+            folds=settings.folds,
+            fold=fold,
+            validation=0,
+            **_common(recipe, settings),
+        )
+        for recipe in recipes
+        if recipe.real
+        for fold in range(1, settings.folds + 1)
+    }
 
 
 def _common(recipe, settings):
@@ -195,11 +222,48 @@ def _common(recipe, settings):
     return same | {"augmentation": recipe.augmentation}
 
 
-def _trained(run_settings, work, name):
-    out = work / "weights" / f"{name}.keras"
-    if not out.with_suffix(".json").is_file():  # the card is written last
-        train.train(run_settings, work / "runs" / name, out)
-    return out
+def _street_folder(looks, work):
+    return work / "data" / f"{looks}_streets"
+
+
+def _draw_streets(recipes, work, settings):
+    for looks in sorted({each.streets for each in recipes if each.streets}):
+        size = settings.height, settings.width
+        streets.write_streets(_street_folder(looks, work), settings.streets, settings.seed, *size, looks=looks)
+
+
+def train_all(trainings, work, processes=2):
+    """Runs the ``train`` command for every weights file that is not there yet, some at once; each writes a log.
+
+    Args:
+        trainings: `train.Settings` by weights file.
+        work: Folder for runs and logs.
+        processes: How many at once. More than one is faster even on few cores: building a graph takes one core.
+
+    Raises:
+        RuntimeError: if a training fails; names its log. Those under way are ended first, the others not begun.
+    """
+    missing = {out: each for out, each in trainings.items() if not out.with_suffix(".json").is_file()}  # written last
+    with ProgressLine() as line, ThreadPoolExecutor(processes) as pool:
+        line.show(f"trainings: {len(missing)} to go")
+        waiting = [pool.submit(_train, settings, out, work / "runs" / out.stem) for out, settings in missing.items()]
+        try:
+            for count, done in enumerate(as_completed(waiting), start=1):
+                done.result()
+                line.show(f"trainings: {len(missing) - count} to go")
+        finally:
+            pool.shutdown(cancel_futures=True)
+        line.end(f"trainings: {len(missing)} made, {len(trainings) - len(missing)} were there")
+
+
+def _train(settings, out, run_folder):
+    run_folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "roidepth_lessons", "train", *train.flags(settings)]
+    with open(run_folder / "output.txt", "a") as log:
+        command += ["--run", run_folder, "--out", out]
+        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=DATA_FOLDER.parent)
+    if done.returncode:
+        raise RuntimeError(f"the training of {out.name} failed; {log.name} says why")
 
 
 def _seconds(weights):
@@ -218,9 +282,8 @@ def _measured(recipe, root, splits, drives, work, settings):
     if path.is_file():
         return json.loads(path.read_text())
     rows, order, seconds = [], [], []
-    start = street_weights(recipe, work, settings)
     for fold, parts in enumerate(splits, start=1):
-        weights = fold_weights(recipe, start, root, fold, work, settings)
+        weights = fold_weights(recipe, fold, work)
         drive_split.check_unseen(parts["test"], drives, train.drives_seen(weights) or [])
         seconds.append(_seconds(weights))
         network = model.RoiDepth.load(weights)

@@ -60,6 +60,7 @@ class Settings:
         encoder: One of `model.ENCODERS`. A file to start from brings its own.
         folds, fold: If the drives of the folder are known, they are dealt out into so many groups, and this one, from 1
             on, is the test (`drive_split.split_by_drive`). 0 folds: train on all frames, nothing is held out.
+        validation: How many of those groups are held out for choosing; 0 if nothing is chosen.
     """
 
     streets: int = 12000
@@ -75,6 +76,7 @@ class Settings:
     encoder: str = "residual"
     folds: int = 5
     fold: int = 1
+    validation: int = 1
 
 
 SPLIT_SEED = 0
@@ -106,7 +108,7 @@ def split_frames(settings, root):
         FileNotFoundError: if there is no frame.
     """
     if settings.folds and (Path(root) / "drives.tsv").is_file():
-        splits, drives = read_folds(root, settings.folds)
+        splits, drives = read_folds(root, settings.folds, settings.validation)
         if not 1 <= settings.fold <= settings.folds:
             raise ValueError(f"fold must be 1 to {settings.folds}, the number of folds, got {settings.fold}")
         return splits[settings.fold - 1], drives
@@ -116,12 +118,13 @@ def split_frames(settings, root):
     return {"train": frame_ids[:limit], "validation": [], "test": []}, drives
 
 
-def read_folds(root, folds):
+def read_folds(root, folds, validation=1):
     """All splits of a folder by its drives, and the drive of each frame, as ``drives.tsv`` says.
 
     Args:
         root: Folder in the KITTI layout.
         folds: How many.
+        validation: How many of them each split holds out for choosing.
 
     Returns:
         ``(splits, drives)``: see `drive_split.split_by_drive` and `kitti.read_drives`.
@@ -138,7 +141,7 @@ def read_folds(root, folds):
         )
     frame_ids, drives = kitti.frame_ids(root), kitti.read_drives(path)
     try:
-        return drive_split.split_by_drive(frame_ids, drives, folds, SPLIT_SEED), drives
+        return drive_split.split_by_drive(frame_ids, drives, folds, SPLIT_SEED, validation), drives
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -281,10 +284,8 @@ def write_card(run_folder, out, seen=()):
     """
     settings = json.loads((run_folder / "settings.json").read_text())
     epochs = read_log(run_folder)
-    changed = {name: value for name, value in settings.items() if value != Settings.__dataclass_fields__[name].default}
-    flags = "".join(f" --{'from' if name == 'start' else name.replace('_', '-')} {changed[name]}" for name in changed)
     card = {
-        "command": f"python -m roidepth_lessons train{flags} --out {out.name}",
+        "command": " ".join(["python -m roidepth_lessons train", *flags(Settings(**settings)), "--out", out.name]),
         "data": settings["data"] or f"{settings['streets']} drawn streets, seed {settings['seed']}",
         "settings": settings,
         "drives_seen": list(seen),
@@ -296,6 +297,15 @@ def write_card(run_folder, out, seen=()):
     }
     text = json.dumps(card, indent=2) + "\n"
     kitti.write_text(out.with_suffix(".json"), text)
+
+
+def flags(settings):
+    """The options of ``train`` that give these settings, as a list of words; what is the default is left out."""
+    default, words = asdict(Settings()), {"start": "from"}
+    changed = {name: value for name, value in asdict(settings).items() if value != default[name]}
+    return [
+        word for name, value in changed.items() for word in (f"--{words.get(name, name.replace('_', '-'))}", str(value))
+    ]
 
 
 def read_log(run_folder):

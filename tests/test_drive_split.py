@@ -115,6 +115,24 @@ def test_wrong_arguments_are_named():
     ]:
         with pytest.raises(ValueError, match=message):
             drive_split.split_by_drive(frames, drives, folds, seed=0)
+    for folds, validation, message in [
+        (1, 0, "folds must be at least 2"),
+        (3, 2, "folds must be at least 4"),
+        (3, -1, "validation must be at least 0"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            drive_split.split_by_drive(frame_ids, drives, folds, 0, validation)
+
+
+def test_without_validation_more_is_left_for_training_and_the_test_is_the_same():
+    frame_ids, drives = made_up([5, 4, 3, 3, 2, 2])
+    usual, without, two = (drive_split.split_by_drive(frame_ids, drives, 4, 1, count) for count in (1, 0, 2))
+    for own, more, fewer in zip(usual, without, two, strict=True):
+        assert own["test"] == more["test"] == fewer["test"]
+        assert more["validation"] == []
+        assert sorted(more["train"]) == sorted(own["train"] + own["validation"])
+        assert set(own["validation"]) < set(fewer["validation"])
+        assert sorted(sum(fewer.values(), [])) == sorted(frame_ids)
 
 
 @pytest.mark.skipif(not KITTI, reason="ROIDEPTH_KITTI is not set")

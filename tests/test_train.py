@@ -511,3 +511,19 @@ def test_larger_training_photos_make_larger_photos_in_prediction(tmp_path):
     for wrong in (0, np.nan):
         with pytest.raises(ValueError, match="positive number of pixels"):
             model.keep_photo_focal_length(network, wrong)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        train.Settings(),
+        train.Settings(data="some folder", start="w.keras", folds=3, fold=2, validation=0, augmentation="strong"),
+        train.Settings(streets=7, epochs=2, batch_size=3, learning_rate=1e-4, height=64, width=96, seed=0, folds=0),
+        train.Settings(encoder="efficientnet-lite0"),
+    ],
+)
+def test_the_command_takes_its_own_flags_back(chosen, monkeypatch, tmp_path):
+    taken = []
+    monkeypatch.setattr(train, "train", lambda settings, run_folder, out: taken.append(settings))
+    assert main(["train", *train.flags(chosen), "--out", str(tmp_path / "out.keras")]) == 0
+    assert taken == [chosen]
