@@ -70,61 +70,72 @@ def runs(values, measure, title=None):
 
 
 def verdict(row, higher_is_better=True):
-    """What a corrected p says of an arm: "better" or "worse" than the baseline, or "not told apart".
+    """What a comparison says: "better" or "worse" than the baseline, or "not told apart".
 
     Args:
-        row: A dict with ``mean`` and ``p_holm``, of `study_answers.compare`.
+        row: A dict with ``mean`` and, of `study_answers.compare`, ``p_holm``; without a p the ``interval`` decides,
+            which tells apart if it does not cover 0.
         higher_is_better: Whether a positive mean is good.
     """
-    if not row["p_holm"] < LIMIT:
+    low, high = row["interval"]
+    told_apart = row["p_holm"] < LIMIT if "p_holm" in row else low > 0 or high < 0
+    if not told_apart:
         return "not told apart"
     return "better" if (row["mean"] > 0) == higher_is_better else "worse"
 
 
 def in_words(rows, higher_is_better=True):
-    """Paired differences as text, a line per arm: points, Student's interval, corrected p, verdict.
+    """Differences as text, a line per row: points, interval, corrected p if there is one, verdict.
 
     Args:
         rows: As for :func:`forest`.
         higher_is_better: Whether a positive difference is good.
     """
-    parts = [(row["arm"], *_numbers(row), verdict(row, higher_is_better)) for row in rows]
-    return "\n".join(f"  {arm:<28}{mean:>26}  p {p:<9}{said}" for arm, mean, p, _, said in parts)
+    lines = []
+    for row in rows:
+        mean, *others = _numbers(row)
+        p = f"  p {others[0]:<9}" if others else "  "
+        lines.append(f"  {row['arm']:<{28 if others else 36}}{mean:>26}{p}{verdict(row, higher_is_better)}")
+    return "\n".join(lines)
 
 
 def forest(rows, measure, baseline, title=None, higher_is_better=True):
-    """Paired differences from a baseline, a row per arm, with both intervals and the numbers beside them.
+    """Differences from a baseline, a row each, with their intervals and the numbers beside them.
 
     Args:
         rows: Of `study_answers.compare`: dicts with ``arm``, ``mean``, ``interval``, ``bootstrap_interval``,
-            ``p_holm`` and ``smallest_effect``, differences from -1 to 1.
+            ``p_holm`` and ``smallest_effect``, differences from -1 to 1. Without the last three (`roads.compare`),
+            the interval is the bootstrap's own and decides what is told apart.
         measure: What is compared, such as "AP50".
-        baseline: Name of what every arm is compared with: the line at 0.
+        baseline: Name of what every row is compared with: the line at 0.
         title: Text above.
         higher_is_better: Whether a positive difference is good.
 
     Returns:
-        Figure. A thin line is Student's interval, a thick one the bootstrap's; the mark says what the corrected p does.
-        An arm more than three times as far away as the middle one is cut off at the rim, its numbers stay.
+        Figure. A thin line is Student's interval, a thick one the bootstrap's; the mark says what is told apart.
+        A row more than three times as far away as the middle one is cut off at the rim, its numbers stay.
 
     Raises:
         ValueError: if there are no rows.
     """
     if not rows:
         raise ValueError("rows: nothing to compare")
-    tall = 0.34 * len(rows)
+    students, tall = "p_holm" in rows[0], 0.34 * len(rows)
     figure = draw._new_figure(9.6, tall + (1.75 if title else 1.45))
-    axes = draw._add_axes(figure, 2.25, 0.95, 3.6, tall)
+    axes = draw._add_axes(figure, *((2.25, 0.95, 3.6) if students else (2.75, 0.95, 4.5)), tall)
     reaches = np.array([max(map(abs, row["interval"])) for row in rows])
     limit = 108 * max(reaches[reaches <= 3 * np.median(reaches)])
     axes.axvline(0, color=draw.EDGE, linewidth=1.2, zorder=1)
     words = []
+    columns = dict(zip(("difference  (95 %)", "p, Holm", "visible"), COLUMNS if students else (1.5,), strict=False))
     for place, row in enumerate(rows):
         said = verdict(row, higher_is_better)
         color, _, marker = VERDICTS[said]
-        mean, (low, high) = 100 * row["mean"], (100 * end for end in row["interval"])
-        axes.plot([low, high], [place, place], color=color, linewidth=1.4, zorder=2)
-        axes.plot([100 * end for end in row["bootstrap_interval"]], [place, place], color=color, linewidth=6,
+        mean = 100 * row["mean"]
+        if students:
+            axes.plot([100 * end for end in row["interval"]], [place, place], color=color, linewidth=1.4, zorder=2)
+        bootstrap = row["bootstrap_interval" if students else "interval"]
+        axes.plot([100 * end for end in bootstrap], [place, place], color=color, linewidth=6,
                   alpha=0.35, solid_capstyle="butt", zorder=2)  # fmt: skip
         if abs(mean) < limit:
             face = "white" if said == "not told apart" else color
@@ -134,12 +145,13 @@ def forest(rows, measure, baseline, title=None, higher_is_better=True):
             rim = np.copysign(limit, mean)
             axes.annotate("", (rim, place), xytext=(0.82 * rim, place), arrowprops=arrow)
         cells = _numbers(row)
-        for text, column in zip(cells, COLUMNS, strict=True):
+        for text, column in zip(cells, columns.values(), strict=True):
             axes.text(column, place, text, transform=axes.get_yaxis_transform(), fontsize=9.5, va="center", ha="right")
-        words.append(f"{row['arm']}: {cells[0]}, p {cells[1]}, {said}.")
+        p = f"p {cells[1]}, " if students else ""
+        words.append(f"{row['arm']}: {cells[0]}, {p}{said}.")
     _name_rows(axes, [row["arm"] for row in rows])
     axes.set_xlim(-limit, limit)
-    for text, column in zip(("difference  (95 %)", "p, Holm", "visible"), COLUMNS, strict=True):
+    for text, column in columns.items():
         axes.text(column, -0.75, text, transform=axes.get_yaxis_transform(), fontsize=9.5, va="bottom", ha="right",
                   color="#444444")  # fmt: skip
     sides = ("worse", "better") if higher_is_better else ("better", "worse")
@@ -151,12 +163,16 @@ def forest(rows, measure, baseline, title=None, higher_is_better=True):
                markerfacecolor="white" if name == "not told apart" else color)
         for name, (color, _, marker) in VERDICTS.items()
     ]  # fmt: skip
-    handles.append(Line2D([], [], color="#555555", linewidth=1.4, label="Student's interval"))
+    if students:
+        handles.append(Line2D([], [], color="#555555", linewidth=1.4, label="Student's interval"))
     handles.append(Line2D([], [], color="#555555", linewidth=6, alpha=0.35, label="the bootstrap's"))
+    if not students:
+        handles[-1].set_label("95 % interval")
     figure.legend(handles=handles, loc="lower center", ncols=5, fontsize=9.5, frameon=False, borderaxespad=0.3)
+    whose = "Student's" if students else "its"
     figure.alt_text = (
-        f"{draw._sentence(title)}{measure} minus that of {baseline}, in points, with Student's 95 % interval. "
-        + " ".join(words)
+        f"{draw._sentence(title)}{measure} minus that of {baseline}, in points, with "
+        f"{whose} 95 % interval. " + " ".join(words)
     )
     return figure
 
@@ -275,10 +291,10 @@ def _name_marks(axes, names, places, color):
 
 
 def _numbers(row):
-    """Difference with interval, corrected p and smallest effect of a row, as texts."""
+    """Difference with interval and, where they are known, corrected p and smallest effect of a row, as texts."""
     mean, low, high = (100 * value for value in (row["mean"], *row["interval"]))
+    difference = f"{mean:+.2f}  ({low:+.2f} to {high:+.2f})"
+    if "p_holm" not in row:
+        return (difference,)
     p = row["p_holm"]
-    return (
-        f"{mean:+.2f}  ({low:+.2f} to {high:+.2f})", "< 0.001" if p < 0.0005 else f"{p:.3f}",
-        f"{100 * row['smallest_effect']:.1f}",
-    )  # fmt: skip
+    return difference, "< 0.001" if p < 0.0005 else f"{p:.3f}", f"{100 * row['smallest_effect']:.1f}"
