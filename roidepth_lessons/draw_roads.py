@@ -85,7 +85,7 @@ def recipes(figures, title=None):
         raise ValueError("figures: wanted a recipe at least")
     tall = 0.34 * len(figures)
     figure = draw._new_figure(11.6, tall + (1.55 if title else 1.25))
-    panels = [draw._add_axes(figure, left, 0.9, 2.3, tall) for left in (4.25, 8.0)]
+    panels = [draw._add_axes(figure, left, 0.9, 2.3, tall) for left in (4.2, 7.75)]
     words = {name: [] for name in figures}
     for axes, (measure, label, side) in zip(panels, MEASURES, strict=True):
         for place, (name, each) in enumerate(figures.items()):
@@ -107,6 +107,7 @@ def recipes(figures, title=None):
         axes.grid(axis="y", color="#EEEEEE", linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.margins(x=0.06)
         axes.set_xlabel(f"{label}\n{side}", fontsize=9.5)
     if title:
         panels[0].set_title(title, fontsize=11, loc="left", x=-1.75, pad=12)

@@ -118,6 +118,27 @@ def test_the_text_says_what_the_picture_says():
     assert draw_study.in_words(rows, higher_is_better=False).splitlines()[0].endswith("worse")
 
 
+def test_without_a_p_the_interval_decides():
+    rows = [
+        {"arm": "up", "mean": 0.02, "interval": (0.01, 0.03)},
+        {"arm": "down", "mean": -0.02, "interval": (-0.03, -0.01)},
+        {"arm": "open", "mean": 0.02, "interval": [0.0, 0.03]},
+    ]
+    assert [draw_study.verdict(each) for each in rows] == ["better", "worse", "not told apart"]
+    assert [draw_study.verdict(each, higher_is_better=False) for each in rows] == ["worse", "better", "not told apart"]
+    (axes,) = (figure := draw_study.forest(rows, "AP50", "the same without it", "What helps?")).axes
+    assert written(axes) == [
+        "+2.00  (+1.00 to +3.00)", "-2.00  (-3.00 to -1.00)", "+2.00  (+0.00 to +3.00)", "difference  (95 %)",
+    ]  # fmt: skip
+    for place, each in enumerate(rows):
+        (thick,) = [line for line in axes.lines if list(line.get_ydata()) == [place, place]]
+        assert list(thick.get_xdata()) == pytest.approx([100 * end for end in each["interval"]])
+    assert "Student" not in figure.alt_text
+    assert "with its 95 % interval. up: +2.00  (+1.00 to +3.00), better. down: " in figure.alt_text
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "95 % interval"
+    assert draw_study.in_words(rows[:1]) == f"  {'up':<36}   +2.00  (+1.00 to +3.00)  better"
+
+
 def test_of_an_error_the_better_side_is_the_left_one():
     figure = draw_study.forest([row(p_holm=0.01)], "depth error", "alone", higher_is_better=False)
     assert figure.axes[0].get_xlabel().startswith("← better")
