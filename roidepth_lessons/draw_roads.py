@@ -84,8 +84,8 @@ def recipes(figures, title=None):
     if not figures:
         raise ValueError("figures: wanted a recipe at least")
     tall = 0.34 * len(figures)
-    figure = draw._new_figure(11.6, tall + (1.55 if title else 1.25))
-    panels = [draw._add_axes(figure, left, 0.9, 2.3, tall) for left in (4.2, 7.75)]
+    figure = draw._new_figure(11.4, tall + (1.55 if title else 1.25))
+    panels = [draw._add_axes(figure, left, 0.9, 2.2, tall) for left in (4.2, 7.85)]
     words = {name: [] for name in figures}
     for axes, (measure, label, side) in zip(panels, MEASURES, strict=True):
         for place, (name, each) in enumerate(figures.items()):
@@ -99,7 +99,7 @@ def recipes(figures, title=None):
                 low, high = (100 * end for end in interval)
                 axes.plot([low, high], [place, place], color=color, linewidth=1.8, zorder=2)
                 text += f"  ({low:.0f} to {high:.0f})"
-            axes.text(1.58, place, text, transform=axes.get_yaxis_transform(), fontsize=9.5, va="center", ha="right")
+            axes.text(1.56, place, text, transform=axes.get_yaxis_transform(), fontsize=9.5, va="center", ha="right")
             words[name].append(text)
         axes.set_ylim(len(figures) - 0.4, -0.6)
         axes.set_yticks(range(len(figures)), labels=list(figures) if axes is panels[0] else [""] * len(figures))
@@ -172,7 +172,7 @@ def crops(found, title=None):
 
 
 def _around(box, shape):
-    """(left, top, right, bottom) of a crop with the box in it and about as much again beside it, inside the photo."""
+    """(left, top, right, bottom) of a crop around a box, twice as large, as far as the photo reaches."""
     left, top, right, bottom = box
     height = min(2.2 * max(bottom - top, (right - left) / CROP, 10), shape[0], shape[1] / CROP)
     sides = []

@@ -105,7 +105,7 @@ def forest(rows, measure, baseline, title=None, higher_is_better=True):
     Args:
         rows: Of `study_answers.compare`: dicts with ``arm``, ``mean``, ``interval``, ``bootstrap_interval``,
             ``p_holm`` and ``smallest_effect``, differences from -1 to 1. Without the last three (`roads.compare`),
-            the interval is the bootstrap's own and decides what is told apart.
+            the interval is the bootstrap's own and decides what is told apart, and all rows are shown to their ends.
         measure: What is compared, such as "AP50".
         baseline: Name of what every row is compared with: the line at 0.
         title: Text above.
@@ -124,7 +124,7 @@ def forest(rows, measure, baseline, title=None, higher_is_better=True):
     figure = draw._new_figure(9.6, tall + (1.75 if title else 1.45))
     axes = draw._add_axes(figure, *((2.25, 0.95, 3.6) if students else (2.75, 0.95, 4.5)), tall)
     reaches = np.array([max(map(abs, row["interval"])) for row in rows])
-    limit = 108 * max(reaches[reaches <= 3 * np.median(reaches)])
+    limit = 108 * max(reaches[reaches <= 3 * np.median(reaches)] if students else reaches)
     axes.axvline(0, color=draw.EDGE, linewidth=1.2, zorder=1)
     words = []
     columns = dict(zip(("difference  (95 %)", "p, Holm", "visible"), COLUMNS if students else (1.5,), strict=False))

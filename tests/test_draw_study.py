@@ -133,6 +133,9 @@ def test_without_a_p_the_interval_decides():
     for place, each in enumerate(rows):
         (thick,) = [line for line in axes.lines if list(line.get_ydata()) == [place, place]]
         assert list(thick.get_xdata()) == pytest.approx([100 * end for end in each["interval"]])
+    assert axes.get_xlim()[1] > 3
+    far = [rows[0] | {"mean": 0.5, "interval": (0.4, 0.6)}, *rows[1:]]
+    assert draw_study.forest(far, "AP50", "nothing").axes[0].get_xlim()[1] > 60  # what brings most is not cut off
     assert "Student" not in figure.alt_text
     assert "with its 95 % interval. up: +2.00  (+1.00 to +3.00), better. down: " in figure.alt_text
     assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "95 % interval"
