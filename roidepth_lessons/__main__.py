@@ -72,7 +72,7 @@ def _parser():
     train.add_argument("--fold", type=_whole_number, help="which of them is the test, from 1 on")
     what = "how many of them are held out for choosing (default 1; 0 if nothing is chosen)"
     train.add_argument("--validation", type=_seed, help=what)
-    train.add_argument("--augmentation", choices=("plain", "strong"), help="strong: zooms too")
+    train.add_argument("--augmentation", choices=("plain", "strong", "tilted"), help="strong: zooms too")
 
     evaluate = add("evaluate", evaluate_command, "measure the network on a folder in the KITTI layout")
     evaluate.add_argument("root", help="folder in the KITTI layout")

@@ -51,7 +51,7 @@ class Recipe:
 
 
 OWN, IMAGENET = model.ENCODERS
-PLAIN, STRONG = augmentation.STRENGTHS
+PLAIN, STRONG, _ = augmentation.STRENGTHS
 WAYS = (("varied", False), (None, True), ("varied", True))
 """Streets alone, real photos alone, and the one after the other."""
 RECIPES = (
