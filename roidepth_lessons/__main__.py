@@ -72,6 +72,8 @@ def _parser():
     train.add_argument("--fold", type=_whole_number, help="which of them is the test, from 1 on")
     what = "how many of them are held out for choosing (default 1; 0 if nothing is chosen)"
     train.add_argument("--validation", type=_seed, help=what)
+    what = "of TensorFlow (default 2); 1 where as many commands as there are cores run at once"
+    train.add_argument("--threads", type=_whole_number, default=2, help=what)
     train.add_argument("--augmentation", choices=("plain", "strong", "tilted"), help="strong: zooms too")
 
     evaluate = add("evaluate", evaluate_command, "measure the network on a folder in the KITTI layout")
@@ -226,7 +228,7 @@ def streets_command(options):
 def train_command(options):
     """Settings that were not given keep their defaults."""
     _check_outputs(options.out)
-    _start_keras()
+    _start_keras(threads=options.threads)
     from . import train
 
     given = {name: getattr(options, name) for name in train.Settings.__dataclass_fields__}
@@ -402,11 +404,11 @@ def roads_command(options):
     print(roads.table(roads.run(options.root, out, work, settings)))
 
 
-def _start_keras():
+def _start_keras(**settings):
     if "keras" not in sys.modules:  # a caller that has imported Keras has chosen its settings
         from .session import start
 
-        start()
+        start(**settings)
 
 
 def _load(weights):

@@ -238,7 +238,7 @@ def train_all(trainings, work, processes=2):
     Args:
         trainings: `train.Settings` by weights file.
         work: Folder for runs and logs.
-        processes: How many at once. More than one is faster even on few cores: building a graph takes one core.
+        processes: How many at once, with one thread each.
 
     Raises:
         RuntimeError: if a training fails; names its log. Those under way are ended first, the others not begun.
@@ -260,7 +260,7 @@ def _train(settings, out, run_folder):
     run_folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "roidepth_lessons", "train", *train.flags(settings)]
     with open(run_folder / "output.txt", "a") as log:
-        command += ["--run", run_folder, "--out", out]
+        command += ["--run", run_folder, "--out", out, "--threads", "1"]  # others run beside it
         done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=DATA_FOLDER.parent)
     if done.returncode:
         raise RuntimeError(f"the training of {out.name} failed; {log.name} says why")
