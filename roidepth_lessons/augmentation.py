@@ -8,6 +8,7 @@ sees both though nobody drove there.
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -48,6 +49,7 @@ class Augmentation:
         brightness: Most grey levels to add or to take away.
         blur: Largest standard deviation of the blur in pixels, at most 0.8: as far as three pixels in a row can go.
         noise: Largest standard deviation of the sensor's noise in grey levels.
+        tilt: Largest angle in degrees by which the camera is turned up or down, at most 5.
 
     Raises:
         ValueError: if a range is empty or a number out of what is said here.
@@ -61,6 +63,7 @@ class Augmentation:
     brightness: float = 35.0
     blur: float = 0.8
     noise: float = 8.0
+    tilt: float = 0.0
 
     def __post_init__(self):
         bounds = {"zoom": (1 / LARGEST_ZOOM, LARGEST_ZOOM), "gamma": (0.1, 10), "saturation": (0, 10)}
@@ -69,22 +72,25 @@ class Augmentation:
             low, high = getattr(self, name)
             if not lowest <= low <= high <= highest:
                 raise ValueError(f"{name} must be (low, high) within {lowest} to {highest}, got {(low, high)}")
-        for name, most in (("brightness", 255), ("blur", 0.8), ("noise", 255)):
+        for name, most in (("tilt", 5), ("brightness", 255), ("blur", 0.8), ("noise", 255)):
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must lie within 0 to {most}, got {getattr(self, name)}")
 
 
-STRENGTHS = {"plain": None, "strong": Augmentation()}
-"""What ``train --augmentation`` may be. "plain" is mirroring and `dataset.change_light` alone."""
+STRENGTHS = {"plain": None, "strong": Augmentation(), "tilted": Augmentation(tilt=1.5)}
+"""What ``train --augmentation`` may be. "plain" is mirroring and `dataset.change_light` alone; "tilted" tilts, too."""
 
 
 # Zoom ----------------------------------------------------------------------------------------------------------------
 
 
-def zoom(example, factor, row, column):
+def zoom(example, factor, row, column, tilt=0.0):
     """The example as a camera in the same place with `factor` times the focal length would have given it.
 
     One point of the image, (`row`, `column`), stays where it is; every other one moves away from it, or towards it.
+    Then everything moves down by `tilt` rows, as if the camera had been turned up a little: as nobody measures such
+    turns on a road, `camera` does not tell. (A turn by an angle moves all by focal length * tan(angle) rows, but for
+    terms that are small together with the angle.)
 
     - Image: bilinear; beyond its border a rim of grey.
     - Camera: both focal lengths times `factor`; the principal point moves as every point does.
@@ -104,25 +110,26 @@ def zoom(example, factor, row, column):
         example: `dataset.Example`.
         factor: Above 1 things get larger, below 1 smaller; 1 gives the example itself.
         row, column: In pixels, within the image: its edges are -0.5 and height - 0.5 or width - 0.5.
+        tilt: Rows, less than half the height; below 0 upwards.
 
     Raises:
-        ValueError: if the factor is beyond `LARGEST_ZOOM`, the point not within the image, or one of `maps` with two
-            axes or more not as high and wide as the image.
+        ValueError: if the factor is beyond `LARGEST_ZOOM`, the point not within the image, the tilt too large, or one
+            of `maps` with two axes or more not as high and wide as the image.
     """
     height, width = example.image.shape[:2]
-    _check_zoom(example, factor, row, column)
-    if factor == 1:
+    _check_zoom(example, factor, row, column, tilt)
+    if factor == 1 and tilt == 0:
         return example
-    fixed = np.array([column, row], dtype=np.float64)
-    boxes, share = _zoom_boxes(example.boxes, factor, fixed, (width, height))
-    ignored_boxes, ignored_share = _zoom_boxes(example.ignored_boxes, factor, fixed, (width, height))
+    move = _Move(factor, np.array([column, row], dtype=np.float64), np.array([0.0, tilt]))
+    boxes, share = _move_boxes(example.boxes, move, (width, height))
+    ignored_boxes, ignored_share = _move_boxes(example.ignored_boxes, move, (width, height))
     kept = share >= LEAST_SHARE
-    pick = _Nearest(factor, fixed, (height, width))
-    depth, instances = _zoom_maps(example, factor, fixed, pick)
+    pick = _Nearest(move, (height, width))
+    depth, instances = _move_maps(example, move, pick)
     return replace(
         example,
-        image=_zoom_image(example.image, factor, row, column),
-        camera=_zoom_camera(example.camera, factor, fixed),
+        image=_move_image(example.image, move),
+        camera=_move_camera(example.camera, move),
         boxes=boxes[kept],
         labels=example.labels[kept],
         distances=example.distances[kept],
@@ -139,16 +146,36 @@ def random_zoom(example, augmentation, generator):
     height, width = example.image.shape[:2]
     factor = _draw_factor(augmentation.zoom, generator)
     row, column = generator.uniform(-0.5, [height - 0.5, width - 0.5])
-    return zoom(example, factor, row, column)
+    if augmentation.tilt == 0:  # nothing is drawn: runs from before there was a tilt can be made again
+        return zoom(example, factor, row, column)
+    angle = math.radians(generator.uniform(-augmentation.tilt, augmentation.tilt))
+    return zoom(example, factor, row, column, factor * float(example.camera[1]) * math.tan(angle))
 
 
-def _check_zoom(example, factor, row, column):
+class _Move(NamedTuple):
+    """Where a pixel of the old image goes: ``(place - fixed) * factor + fixed + shift``, for (column, row)."""
+
+    factor: float
+    fixed: np.ndarray
+    shift: np.ndarray
+
+    def __call__(self, places, axis=slice(None)):
+        return (places - self.fixed[axis]) * self.factor + self.fixed[axis] + self.shift[axis]
+
+    def back(self, places, axis=slice(None)):
+        """Where it came from."""
+        return (places - self.shift[axis] - self.fixed[axis]) / self.factor + self.fixed[axis]
+
+
+def _check_zoom(example, factor, row, column, tilt):
     height, width = example.image.shape[:2]
     # Written so that NaN fails too.
     if not 1 / LARGEST_ZOOM <= factor <= LARGEST_ZOOM:
         raise ValueError(f"factor must lie within 1/{LARGEST_ZOOM:g} and {LARGEST_ZOOM:g}, got {factor}")
     if not (-0.5 <= row <= height - 0.5 and -0.5 <= column <= width - 0.5):
         raise ValueError(f"row {row}, column {column} lie outside the image of {height}x{width} pixels")
+    if not -height / 2 < tilt < height / 2:
+        raise ValueError(f"tilt must be less than half the image's {height} rows, got {tilt}")
     for name, each in example.maps.items():
         if np.ndim(each) > 1 and np.shape(each)[:2] != (height, width):
             raise ValueError(
@@ -157,29 +184,30 @@ def _check_zoom(example, factor, row, column):
             )
 
 
-def _zoom_camera(camera, factor, fixed):
-    camera = np.asarray(camera, dtype=np.float64)
-    return np.concatenate([camera[:2] * factor, (camera[2:] - fixed) * factor + fixed]).astype(np.float32)
+def _move_camera(camera, move):
+    """The camera does not know of a shift."""
+    camera, move = np.asarray(camera, dtype=np.float64), move._replace(shift=np.zeros(2))
+    return np.concatenate([camera[:2] * move.factor, move(camera[2:])]).astype(np.float32)
 
 
-def _zoom_boxes(boxes, factor, fixed, size):
+def _move_boxes(boxes, move, size):
     """The boxes (n, 4) in the new image of (width, height) pixels, and (n,) shares of what was seen of them before."""
     low, high = np.tile([-0.5, -0.5], 2), np.tile(np.array(size) - 0.5, 2)
     before = np.clip(boxes, low, high)  # a box may reach beyond the image; beyond it, nothing was seen
-    moved = (before - np.tile(fixed, 2)) * factor + np.tile(fixed, 2)
+    moved = move(before.reshape(-1, 2, 2)).reshape(-1, 4)
     after = np.clip(moved, low, high)
     whole = np.prod(moved[:, 2:] - moved[:, :2], axis=1)
     left = np.prod(after[:, 2:] - after[:, :2], axis=1)
     return after, np.where(whole > 0, left / np.where(whole > 0, whole, 1), 0)
 
 
-def _zoom_image(image, factor, row, column):
+def _move_image(image, move):
     """Cuts the window that fills the new image, padded where it reaches beyond the old one, and resizes it."""
     size = np.array(image.shape[:2])
     # Pillow counts from the corner of the first pixel, not from its centre.
-    corner = np.array([row, column]) + 0.5
-    low = corner - corner / factor
-    high = low + size / factor
+    corner = move.fixed[::-1] + 0.5
+    low = corner - (corner + move.shift[::-1]) / move.factor
+    high = low + size / move.factor
     before = np.ceil(np.maximum(-low, 0)).astype(int)
     after = np.ceil(np.maximum(high - size, 0)).astype(int)
     padded = np.pad(image, [*zip(before, after, strict=True), (0, 0)], constant_values=RIM)
@@ -194,14 +222,14 @@ def _zoom_image(image, factor, row, column):
 class _Nearest:
     """Picks, for every pixel of the new image, the pixel of an old map that lies nearest; 0 in the rim."""
 
-    def __init__(self, factor, fixed, size):
+    def __init__(self, move, size):
         (self.rows, self.source_rows), (self.columns, self.source_columns) = (
-            self._sources(factor, place, count) for place, count in zip(fixed[::-1], size, strict=True)
+            self._sources(move, axis, count) for axis, count in zip((1, 0), size, strict=True)
         )
 
     @staticmethod
-    def _sources(factor, fixed, count):
-        source = np.floor((np.arange(count) - fixed) / factor + fixed + 0.5).astype(np.int64)
+    def _sources(move, axis, count):
+        source = np.floor(move.back(np.arange(count), axis) + 0.5).astype(np.int64)
         inside = np.flatnonzero((source >= 0) & (source < count))
         return slice(inside[0], inside[-1] + 1) if len(inside) else slice(0), source[inside]
 
@@ -211,29 +239,28 @@ class _Nearest:
         return picked
 
 
-def _zoom_maps(example, factor, fixed, pick):
+def _move_maps(example, move, pick):
     """Depth and instances (or None) of the new image. Where both are of LiDAR points, they move together."""
     stored, instances = example.depth, example.instances
     known = stored > 0
-    scaled = np.where(known, np.clip(np.rint(stored / factor), 1, UNBOUNDED), 0).astype(np.uint16)
-    scaled[stored == UNBOUNDED] = 0 if factor > STILL_FAR else UNBOUNDED
+    scaled = np.where(known, np.clip(np.rint(stored / move.factor), 1, UNBOUNDED), 0).astype(np.uint16)
+    scaled[stored == UNBOUNDED] = 0 if move.factor > STILL_FAR else UNBOUNDED
     owned = example.sparse and instances is not None
     below = np.count_nonzero(known[1:] & known[:-1])
     if not owned and below >= DENSE * np.count_nonzero(known[:-1]):
         return pick(scaled), None if instances is None else pick(instances)
     # The depth in the upper digits decides which point wins.
     values = scaled.astype(np.int32) * 256 + (instances if owned else 0)
-    moved = _move_points(values, scaled > 0, factor, fixed)
+    moved = _move_points(values, scaled > 0, move)
     others = None if instances is None else pick(instances)
     return (moved // 256).astype(np.uint16), (moved % 256).astype(np.uint8) if owned else others
 
 
-def _move_points(values, known, factor, fixed):
+def _move_points(values, known, move):
     """Every known pixel of a sparse map to its new place; the smallest value wins, 0 where there is none."""
     rows, columns = np.nonzero(known)
     to_row, to_column = (
-        np.floor((places - center) * factor + center + 0.5).astype(np.int64)
-        for places, center in ((rows, fixed[1]), (columns, fixed[0]))
+        np.floor(move(places, axis) + 0.5).astype(np.int64) for places, axis in ((rows, 1), (columns, 0))
     )
     inside = (to_row >= 0) & (to_row < values.shape[0]) & (to_column >= 0) & (to_column < values.shape[1])
     none = np.iinfo(np.int32).max

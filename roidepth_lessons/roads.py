@@ -51,7 +51,7 @@ class Recipe:
 
 
 OWN, IMAGENET = model.ENCODERS
-PLAIN, STRONG = augmentation.STRENGTHS
+PLAIN, STRONG, _ = augmentation.STRENGTHS
 WAYS = (("varied", False), (None, True), ("varied", True))
 """Streets alone, real photos alone, and the one after the other."""
 RECIPES = (
@@ -92,7 +92,7 @@ class Settings:
     width: int = 320
     streets: int = 3000
     street_epochs: int = 2
-    real_epochs: int = 25
+    real_epochs: int = 18
     street_batch: int = 16
     real_batch: int = 8
     street_rate: float = 2e-3
@@ -128,8 +128,8 @@ def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES, processes=
     drives = {frame_id: known[frame_id] for frame_id in kitti.frame_ids(root)}
     work = _claim(work, settings, drives)
     _draw_streets(recipes, work, settings)
-    train_all(street_trainings(recipes, work, settings), work, processes)
-    train_all(real_trainings(recipes, root, work, settings), work, processes)
+    trainings = street_trainings(recipes, work, settings) | real_trainings(recipes, root, work, settings)
+    train_all(trainings, work, processes)
     figures = {}
     for number, recipe in enumerate(recipes, start=1):
         print(f"recipe {number} of {len(recipes)}: {recipe.name}")
@@ -236,9 +236,10 @@ def train_all(trainings, work, processes=2):
     """Runs the ``train`` command for every weights file that is not there yet, some at once; each writes a log.
 
     Args:
-        trainings: `train.Settings` by weights file.
+        trainings: `train.Settings` by weights file. One that begins with the weights of another waits for it, so the
+            other has to come first.
         work: Folder for runs and logs.
-        processes: How many at once. More than one is faster even on few cores: building a graph takes one core.
+        processes: How many at once, with one thread each.
 
     Raises:
         RuntimeError: if a training fails; names its log. Those under way are ended first, the others not begun.
@@ -246,9 +247,12 @@ def train_all(trainings, work, processes=2):
     missing = {out: each for out, each in trainings.items() if not out.with_suffix(".json").is_file()}  # written last
     with ProgressLine() as line, ThreadPoolExecutor(processes) as pool:
         line.show(f"trainings: {len(missing)} to go")
-        waiting = [pool.submit(_train, settings, out, work / "runs" / out.stem) for out, settings in missing.items()]
+        begun = {}
+        for out, settings in missing.items():
+            first = begun.get(settings.start and Path(settings.start))
+            begun[out] = pool.submit(_train, settings, out, work / "runs" / out.stem, first)
         try:
-            for count, done in enumerate(as_completed(waiting), start=1):
+            for count, done in enumerate(as_completed(begun.values()), start=1):
                 done.result()
                 line.show(f"trainings: {len(missing) - count} to go")
         finally:
@@ -256,11 +260,13 @@ def train_all(trainings, work, processes=2):
         line.end(f"trainings: {len(missing)} made, {len(trainings) - len(missing)} were there")
 
 
-def _train(settings, out, run_folder):
+def _train(settings, out, run_folder, first=None):
+    if first:
+        first.result()
     run_folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "roidepth_lessons", "train", *train.flags(settings)]
     with open(run_folder / "output.txt", "a") as log:
-        command += ["--run", run_folder, "--out", out]
+        command += ["--run", run_folder, "--out", out, "--threads", "1"]  # others run beside it
         done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=DATA_FOLDER.parent)
     if done.returncode:
         raise RuntimeError(f"the training of {out.name} failed; {log.name} says why")

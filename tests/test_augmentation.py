@@ -402,6 +402,8 @@ def test_maps_that_cannot_move(shape):
         ((2, -1, 3), "row -1, column 3 lie outside the image of 32x64"),
         ((2, 3, 63.6), "column 63.6"),
         ((2, np.nan, 3), "row nan"),
+        ((1, 3, 3, 16), "tilt must be less than half the image's 32 rows, got 16"),
+        ((1, 3, 3, np.nan), "tilt"),
     ],
 )
 def test_zooms_that_are_none(arguments, message):
@@ -416,6 +418,63 @@ def test_zooms_at_the_limits(factor, place):
     assert zoomed.image.shape == (HEIGHT, WIDTH, 3)
     assert (zoomed.image[0, 0] == 127).all() == (factor == 1 / 8 and place != (-0.5, -0.5))
     dataset.encode(zoomed)
+
+
+# Tilt ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [3, -5])
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_a_tilt_moves_everything_but_the_camera(rows, is_sparse):
+    points = {(10, 20): 800, (1, 5): 900, (30, 40): 1000, (12, 50): 1200}
+    example = example_of(**({"depth": sparse(points)} if is_sparse else {}), maps={"road": np.eye(HEIGHT, WIDTH)})
+    tilted = augmentation.zoom(example, 1, 7.0, 9.0, tilt=rows)
+    assert (tilted.camera == example.camera).all()
+    arrays = (("image", 127), ("depth", 0), ("instances", 0))
+    for name, rim in arrays:
+        expected = np.full_like(getattr(example, name), rim)
+        for row in range(HEIGHT):
+            if 0 <= row - rows < HEIGHT:
+                expected[row] = getattr(example, name)[row - rows]
+        np.testing.assert_array_equal(getattr(tilted, name), expected, err_msg=name)
+    assert tilted.maps["road"][10, 10 - rows] == 1
+    assert tilted.boxes.tolist() == [[20, 10 + rows, 35, 19 + rows], [50, 8 + rows, 55, 21 + rows]]
+    assert (tilted.properties == example.properties).all()
+    assert (tilted.distances == example.distances).all()
+
+
+def test_zoom_comes_first_and_then_the_tilt():
+    example = example_of()
+    both = augmentation.zoom(example, 1.25, 12.0, 30.0, tilt=-4)
+    in_turn = augmentation.zoom(augmentation.zoom(example, 1.25, 12.0, 30.0), 1, 0, 0, tilt=-4)
+    np.testing.assert_allclose(both.boxes, in_turn.boxes)
+    np.testing.assert_allclose(both.camera, in_turn.camera)
+    inner = slice(0, HEIGHT - 4)  # what the zoom cuts off, the second step can't bring back
+    np.testing.assert_array_equal(both.image[inner], in_turn.image[inner])
+    np.testing.assert_array_equal(both.instances[inner], in_turn.instances[inner])
+
+
+def test_an_object_that_is_tilted_out_of_the_image_becomes_ignored_or_goes():
+    tilted = augmentation.zoom(example_of(), 1, 0, 0, tilt=-15)  # the car keeps 4.5 of 9 rows, the pedestrian 6.5 of 13
+    assert tilted.boxes.tolist() == [[20, -0.5, 35, 4], [50, -0.5, 55, 6]]
+    further = augmentation.zoom(example_of(), 1, 0, 0, tilt=-15.5)
+    assert further.boxes.tolist() == []
+    assert further.ignored_boxes[-2:].tolist() == [[20, -0.5, 35, 3.5], [50, -0.5, 55, 5.5]]
+
+
+def test_random_tilts_are_angles_of_the_new_image():
+    generator, example = np.random.default_rng(3), example_of()
+    ranges = dataclasses.replace(NEUTRAL, tilt=2.0, zoom=(1.5, 1.5))
+    moved = []
+    for _ in range(200):
+        tilted = augmentation.random_zoom(example, ranges, generator)
+        fixed = (tilted.camera[3] - 14.0 * 1.5) / (1 - 1.5)
+        if 0 in tilted.labels and tilted.boxes[0, 1] > 0:  # the car's upper edge, row 10, is still in the image
+            moved.append(tilted.boxes[0, 1] - ((10 - fixed) * 1.5 + fixed))
+    angles = np.degrees(np.arctan(np.array(moved) / 180))
+    assert len(angles) > 50
+    assert -2 <= angles.min() < -1.8
+    assert 1.8 < angles.max() <= 2
 
 
 # At random -----------------------------------------------------------------------------------------------------------
@@ -499,7 +558,8 @@ def test_strong_colours_stay_within_bounds_and_follow_the_generator():
 @pytest.mark.parametrize(
     "wrong",
     [{"zoom": (0, 1)}, {"zoom": (1.5, 0.7)}, {"zoom": (1, 9)}, {"gamma": (0, 1)}, {"contrast": (float("nan"), 1)},
-     {"saturation": (-1, 1)}, {"blur": 1.0}, {"noise": -1}, {"brightness": float("nan")}],
+     {"saturation": (-1, 1)}, {"blur": 1.0}, {"noise": -1}, {"brightness": float("nan")},
+     {"tilt": 6}],
 )  # fmt: skip
 def test_ranges_that_make_no_sense(wrong):
     (name,) = wrong

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ def finished(root, rows, tmp_path_factory):
     """(results, work folder, what was trained) of a whole experiment in which training changes nothing."""
     work, trained = tmp_path_factory.mktemp("work"), []
 
-    def train_nothing(settings, out, run_folder):
+    def train_nothing(settings, out, run_folder, first):
+        assert first is None or first.result() is None  # its start is there
         parts, drives = train.split_frames(settings, settings.data)
         seen = {drives[frame_id] for frame_id in parts["train"] if drives}
         trained.append((settings, out.stem))
@@ -170,6 +172,23 @@ def test_all_recipes_are_there_and_every_ingredient_has_pairs():
         "an encoder from ImageNet": 3,
         "strong augmentation": 3,
     }
+
+
+def test_a_training_waits_for_the_weights_that_it_begins_with(tmp_path, monkeypatch):
+    first, second = tmp_path / "first.keras", tmp_path / "second.keras"
+    ended = []
+
+    def train_slowly(settings, out, run_folder, before):
+        if before:
+            before.result()
+            ended.append(settings.start)
+        else:
+            time.sleep(0.3)
+            ended.append(None)
+
+    monkeypatch.setattr(roads, "_train", train_slowly)
+    roads.train_all({first: train.Settings(), second: train.Settings(start=str(first))}, tmp_path)
+    assert ended == [None, str(first)]
 
 
 def test_a_training_that_fails_names_its_log_and_ends_the_others(tmp_path):
