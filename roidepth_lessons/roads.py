@@ -250,7 +250,7 @@ def train_all(trainings, work, processes=2):
         begun = {}
         for out, settings in missing.items():
             first = begun.get(settings.start and Path(settings.start))
-            begun[out] = pool.submit(_train, settings, out, work / "runs" / out.stem, first)
+            begun[out] = pool.submit(_train_after, first, settings, out, work / "runs" / out.stem)
         try:
             for count, done in enumerate(as_completed(begun.values()), start=1):
                 done.result()
@@ -260,9 +260,13 @@ def train_all(trainings, work, processes=2):
         line.end(f"trainings: {len(missing)} made, {len(trainings) - len(missing)} were there")
 
 
-def _train(settings, out, run_folder, first=None):
+def _train_after(first, settings, out, run_folder):
     if first:
         first.result()
+    _train(settings, out, run_folder)
+
+
+def _train(settings, out, run_folder):
     run_folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "roidepth_lessons", "train", *train.flags(settings)]
     with open(run_folder / "output.txt", "a") as log:

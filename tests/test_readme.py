@@ -56,7 +56,9 @@ def test_distances_on_real_frames_are_as_stored():
 def test_the_held_out_drive_is_as_stored():
     figures = result("results/kitti_held_out.json")
     assert figures["frames"] == 32
-    assert f"Car {100 * figures['detection']['Car']['ap50_moderate']:.1f} %" in row("after training on 50 real frames, 32 others")
+    assert f"Car {100 * figures['detection']['Car']['ap50_moderate']:.1f} %" in row(
+        "after training on 50 real frames, 32 others"
+    )
     said = row("the same frames, distance error per object")
     assert distance_figures(figures)[:-1] in said
     assert f"LiDAR in the box: {100 * figures['baseline_lidar']['all']['abs_rel']:.1f} %)" in said

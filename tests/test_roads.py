@@ -41,8 +41,7 @@ def finished(root, rows, tmp_path_factory):
     """(results, work folder, what was trained) of a whole experiment in which training changes nothing."""
     work, trained = tmp_path_factory.mktemp("work"), []
 
-    def train_nothing(settings, out, run_folder, first):
-        assert first is None or first.result() is None  # its start is there
+    def train_nothing(settings, out, run_folder):
         parts, drives = train.split_frames(settings, settings.data)
         seen = {drives[frame_id] for frame_id in parts["train"] if drives}
         trained.append((settings, out.stem))
@@ -178,13 +177,9 @@ def test_a_training_waits_for_the_weights_that_it_begins_with(tmp_path, monkeypa
     first, second = tmp_path / "first.keras", tmp_path / "second.keras"
     ended = []
 
-    def train_slowly(settings, out, run_folder, before):
-        if before:
-            before.result()
-            ended.append(settings.start)
-        else:
-            time.sleep(0.3)
-            ended.append(None)
+    def train_slowly(settings, out, run_folder):
+        time.sleep(0 if settings.start else 0.3)
+        ended.append(settings.start)
 
     monkeypatch.setattr(roads, "_train", train_slowly)
     roads.train_all({first: train.Settings(), second: train.Settings(start=str(first))}, tmp_path)
