@@ -297,7 +297,7 @@ def test_a_diverged_run_is_refused(tiny_streets, toy_network, tmp_path, monkeypa
         ({"batch_size": 9}, "8 frames don't fill one batch of 9"),
         ({"height": 65}, "multiples of 32, got 65x128"),
         ({"width": 100}, "multiples of 32, got 64x100"),
-        ({"augmentation": "wild"}, r"augmentation must be one of \['plain', 'strong'\], got 'wild'"),
+        ({"augmentation": "wild"}, r"augmentation must be one of \['plain', 'strong', 'tilted'\], got 'wild'"),
     ],
 )
 def test_settings_that_do_not_suit(tiny_streets, toy_network, tmp_path, changed, message):
