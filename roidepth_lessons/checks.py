@@ -224,6 +224,29 @@ def wrong_keys(answer, keys):
     return f"my_answer must be a dictionary with the keys {', '.join(map(repr, keys))}."
 
 
+def read_words(answer, keys, choices):
+    """An answer that is a word for each key: ``(words, None)``, or ``(None, sentence)`` if it is no such thing.
+
+    Args:
+        answer: What the reader wrote. Case, and spaces around a word, don't count.
+        keys: All keys that are wanted.
+        choices: The words to choose from.
+    """
+    if sentence := wrong_keys(answer, keys):
+        return None, sentence
+    words = {key: word.strip().casefold() if isinstance(word, str) else word for key, word in answer.items()}
+    odd = next((key for key, word in words.items() if word not in choices), None)
+    if odd is None:
+        return words, None
+    *others, last = (f'"{word}"' for word in choices)
+    return None, f"Write {', '.join(others)} or {last}; {odd!r} is {brief(answer[odd])}."
+
+
+def why_wrong(words, right, reasons):
+    """The reasons, by key, of all words that are not the right ones, in one text; None if all are right."""
+    return " ".join(f"{key!r}: {reasons[key]}" for key, word in words.items() if word != right[key]) or None
+
+
 def brief(value):
     """A value in at most 60 characters, for a sentence that says what is wrong."""
     if isinstance(value, numbers.Real) and not isinstance(value, bool | numbers.Integral) and math.isfinite(value):

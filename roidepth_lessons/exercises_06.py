@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import EXERCISES, Exercise, brief, wrong_keys
+from .checks import EXERCISES, Exercise, read_words, why_wrong
 
 _WHAT_MOVES = {
     "weights of the encoder": "moves",
@@ -24,15 +24,12 @@ _WHY = {
 
 def _wrong_moves(answer):
     """A sentence for every line that is wrong, or None."""
-    if sentence := wrong_keys(answer, _WHAT_MOVES):
+    words, sentence = read_words(answer, _WHAT_MOVES, ("moves", "stays"))
+    if sentence:
         return sentence
-    words = {part: word.strip().casefold() if isinstance(word, str) else word for part, word in answer.items()}
-    odd = next((part for part, word in words.items() if word not in ("moves", "stays")), None)
-    if odd:
-        return f'Write "moves" or "stays"; {odd!r} is {brief(answer[odd])}.'
     if set(words.values()) == {"moves"}:
         return "That would be a joint step. This one names depth alone."
-    return " ".join(f"{part!r}: {_WHY[part]}" for part, word in words.items() if word != _WHAT_MOVES[part]) or None
+    return why_wrong(words, _WHAT_MOVES, _WHY)
 
 
 def _but(**changes):

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from .checks import EXERCISES, Exercise, brief, wrong_keys
+from .checks import EXERCISES, Exercise, read_words, why_wrong
 
 _WIDTHS = {
     "all figures of both ways 5 points higher": "same",
@@ -29,13 +29,10 @@ _WORDS = ("narrower", "wider", "same")
 
 def _wrong_widths(answer):
     """A sentence for every line that is wrong, or None."""
-    if sentence := wrong_keys(answer, _WIDTHS):
+    words, sentence = read_words(answer, _WIDTHS, _WORDS)
+    if sentence:
         return sentence
-    words = {change: word.strip().casefold() if isinstance(word, str) else word for change, word in answer.items()}
-    odd = next((change for change, word in words.items() if word not in _WORDS), None)
-    if odd:
-        return f'Write "narrower", "wider" or "same"; {odd!r} is {brief(answer[odd])}.'
-    return " ".join(f"{change!r}: {_WHY[change]}" for change, word in words.items() if word != _WIDTHS[change]) or None
+    return why_wrong(words, _WIDTHS, _WHY)
 
 
 EXERCISES["09.1"] = Exercise(

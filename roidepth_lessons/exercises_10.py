@@ -1,6 +1,6 @@
 """What is known about the exercises of lesson 10: see `checks`."""
 
-from .checks import EXERCISES, Exercise, brief, wrong_keys
+from .checks import EXERCISES, Exercise, read_words, why_wrong
 
 _MOVES = {
     "every stated focal length 10 % too long": "metres",
@@ -29,13 +29,10 @@ _WORDS = ("metres", "boxes", "neither")
 
 def _wrong_moves(answer):
     """A sentence for every line that is wrong, or None."""
-    if sentence := wrong_keys(answer, _MOVES):
+    words, sentence = read_words(answer, _MOVES, _WORDS)
+    if sentence:
         return sentence
-    words = {change: word.strip().casefold() if isinstance(word, str) else word for change, word in answer.items()}
-    odd = next((change for change, word in words.items() if word not in _WORDS), None)
-    if odd:
-        return f'Write "metres", "boxes" or "neither"; {odd!r} is {brief(answer[odd])}.'
-    return " ".join(f"{change!r}: {_WHY[change]}" for change, word in words.items() if word != _MOVES[change]) or None
+    return why_wrong(words, _MOVES, _WHY)
 
 
 EXERCISES["10.1"] = Exercise(
