@@ -51,7 +51,7 @@ class Recipe:
 
 
 OWN, IMAGENET = model.ENCODERS
-PLAIN, STRONG, _ = augmentation.STRENGTHS
+PLAIN, STRONG, *_ = augmentation.STRENGTHS
 WAYS = (("varied", False), (None, True), ("varied", True))
 """Streets alone, real photos alone, and the one after the other."""
 RECIPES = (
@@ -126,7 +126,7 @@ def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES, processes=
     settings, root, work = settings or Settings(), Path(root).resolve(), Path(work).resolve()
     splits, known = train.read_folds(root, settings.folds, validation=0)
     drives = {frame_id: known[frame_id] for frame_id in kitti.frame_ids(root)}
-    work = _claim(work, settings, drives)
+    _claim(work, settings, drives)
     _draw_streets(recipes, work, settings)
     trainings = street_trainings(recipes, work, settings) | real_trainings(recipes, root, work, settings)
     train_all(trainings, work, processes)
@@ -146,12 +146,10 @@ def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES, processes=
 
 
 def _claim(work, settings, drives):
-    work, facts_of_run = Path(work), {"settings": asdict(settings), "drives": drives}
-    path = work / "run.json"
+    path, facts_of_run = work / "run.json", {"settings": asdict(settings), "drives": drives}
     if path.is_file() and json.loads(path.read_text()) != facts_of_run:
         raise ValueError(f"{path} is of a run with other settings or frames; choose another folder or remove this one")
     _write_json(path, facts_of_run)
-    return work
 
 
 def _write_json(path, content):
