@@ -13,3 +13,6 @@ CLASSES = ("Car", "Pedestrian", "Cyclist")
 
 DATA_FOLDER = Path(__file__).resolve().parent.parent / "data"
 """Where the course keeps its sample, its shipped weights and its stored results."""
+
+SHIPPED_WEIGHTS = DATA_FOLDER / "weights" / "streets.keras"
+"""What prediction and training on real photos begin with, unless told otherwise."""

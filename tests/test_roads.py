@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny
 
-from roidepth_lessons import evaluate, kitti, measures, metrics, model, roads, train
+from roidepth_lessons import SHIPPED_WEIGHTS, evaluate, kitti, measures, metrics, model, roads, train
 
 DRIVES = dict(zip((f"{number:06d}" for number in range(8)), "aabbccde", strict=True))
 SETTINGS = roads.Settings(height=64, width=128, streets=2, street_epochs=1, real_epochs=1, street_batch=2, real_batch=2)
@@ -40,6 +40,17 @@ def rows(root):
 def finished(root, rows, tmp_path_factory):
     """(results, work folder, what was trained) of a whole experiment in which training changes nothing."""
     work, trained = tmp_path_factory.mktemp("work"), []
+    with pytest.MonkeyPatch.context() as patch:
+        train_nothing_and_see_the_same(patch, rows, trained)
+        results = roads.run(root, work / "roads.json", work / "work", SETTINGS, RECIPES)
+        count = len(trained)
+        assert roads.run(root, work / "roads.json", work / "work", SETTINGS, RECIPES) == results
+        assert len(trained) == count  # nothing twice
+    return results, work, trained
+
+
+def train_nothing_and_see_the_same(patch, rows, trained):
+    """Trainings write nothing but their cards, and are noted in `trained`; every network sees `rows`."""
 
     def train_nothing(settings, out, run_folder):
         parts, drives = train.split_frames(settings, settings.data)
@@ -49,15 +60,9 @@ def finished(root, rows, tmp_path_factory):
         card = {"settings": {"start": settings.start}, "training_seconds": 60, "drives_seen": sorted(seen)}
         out.with_suffix(".json").write_text(json.dumps(card))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(roads, "_train", train_nothing)
-        patch.setattr(model.RoiDepth, "load", lambda path: path)
-        patch.setattr(evaluate, "measure_frame", lambda network, frame, mode: dict(rows[frame.name]))
-        results = roads.run(root, work / "roads.json", work / "work", SETTINGS, RECIPES)
-        count = len(trained)
-        assert roads.run(root, work / "roads.json", work / "work", SETTINGS, RECIPES) == results
-        assert len(trained) == count  # nothing twice
-    return results, work, trained
+    patch.setattr(roads, "_train", train_nothing)
+    patch.setattr(model.RoiDepth, "load", lambda path: path)
+    patch.setattr(evaluate, "measure_frame", lambda network, frame, mode: dict(rows[frame.name]))
 
 
 def test_what_is_trained(finished):
@@ -108,6 +113,26 @@ def test_another_run_is_refused_and_drives_must_be_known(root, finished, tmp_pat
     (bare / "drives.tsv").unlink()
     with pytest.raises(ValueError, match=r"drives\.tsv is missing"):
         roads.run(bare, tmp_path / "roads.json", tmp_path / "new", SETTINGS, RECIPES)
+
+
+def test_the_full_training_is_cross_validated_from_the_shipped_weights(root, rows, tmp_path, monkeypatch):
+    trained = []
+    train_nothing_and_see_the_same(monkeypatch, rows, trained)
+    settings = train.Settings(height=64, width=128, folds=4, validation=0, augmentation="tilted")
+    results = roads.cross_validate(root, tmp_path / "full.json", tmp_path / "work", settings)
+    by_name = {name: each for each, name in trained}
+    assert sorted(by_name) == ["fold1", "fold2", "fold3", "fold4"]
+    for fold in (1, 2, 3, 4):
+        each = by_name[f"fold{fold}"]
+        assert (each.fold, each.folds, each.validation, each.augmentation) == (fold, 4, 0, "tilted")
+        assert (each.data, each.start) == (str(root), str(SHIPPED_WEIGHTS))
+    assert json.loads((tmp_path / "full.json").read_text()) == results
+    assert (results["frames"], results["interval_over"], results["interval_groups"]) == (8, "drives", 5)
+    shipped = json.loads(SHIPPED_WEIGHTS.with_suffix(".json").read_text())
+    assert results["training_seconds"] == 60 + shipped["training_seconds"]
+    assert "AP50" in measures.table(results)
+    with pytest.raises(ValueError, match=r"run\.json is of a run with other settings"):
+        roads.cross_validate(root, tmp_path / "full.json", tmp_path / "work", roads.FULL)
 
 
 def test_draws_are_means_over_the_drives_drawn_whatever_the_order_of_the_rows(rows):
