@@ -105,13 +105,17 @@ def _parser():
         "--width", type=_whole_number, default=416, help="pixels, a multiple of 32 (default %(default)s)"
     )
 
+    benchmark.add_argument("--boxes", action="store_true", help="by number of boxes, with what a window costs here")
+    benchmark.add_argument("--labels", help="with --boxes: folder of label files to take boxes from (default: streets)")
+
     plan = add("plan", plan_command, "count the depth head's work on the boxes of label files")
     plan.add_argument("labels", help="folder of KITTI label files; Car, Pedestrian and Cyclist count")
     plan.add_argument("--height", type=_whole_number, default=384, help="of the network's image (default %(default)s)")
     plan.add_argument("--width", type=_whole_number, default=1248, help="of the network's image (default %(default)s)")
     what = "pixels of the photos that were labelled: a label file doesn't say (default: KITTI's %(default)s)"
-    plan.add_argument("--photo-height", type=_whole_number, default=375, help=what)
-    plan.add_argument("--photo-width", type=_whole_number, default=1242, help=what)
+    for command in (benchmark, plan):
+        command.add_argument("--photo-height", type=_whole_number, default=375, help=what)
+        command.add_argument("--photo-width", type=_whole_number, default=1242, help=what)
 
     study = add("study", study_command, "make the experiment of lesson 09: ways to train two tasks, over several seeds")
     study.add_argument("--out", help="the book, a .jsonl file; runs that are in it are not made again")
@@ -338,9 +342,28 @@ def benchmark_command(options):
     model = _load(options.weights)
     from . import benchmark
 
-    figures = benchmark.benchmark(model, options.height, options.width)
-    print(json.dumps(figures, indent=2))
+    if options.boxes or options.labels:
+        figures = _benchmark_boxes(model, options)
+    else:
+        figures = benchmark.benchmark(model, options.height, options.width)
+        print(json.dumps(figures, indent=2))
     _write_json(options.json, figures)
+
+
+def _benchmark_boxes(model, options):
+    from . import benchmark_boxes
+
+    pool = _label_boxes(options) if options.labels else None
+    figures = benchmark_boxes.benchmark_boxes(model, options.height, options.width, pool)
+    print(benchmark_boxes.table(figures))
+    return figures
+
+
+def _label_boxes(options):
+    from . import benchmark
+
+    photo_size, size = (options.photo_height, options.photo_width), (options.height, options.width)
+    return benchmark.label_boxes(options.labels, photo_size, size)
 
 
 def plan_command(options):
@@ -351,8 +374,7 @@ def plan_command(options):
     _start_keras()
     from . import benchmark, depth
 
-    size, photo_size = (options.height, options.width), (options.photo_height, options.photo_width)
-    frames = benchmark.label_boxes(options.labels, photo_size, size)
+    frames, photo_size = _label_boxes(options), (options.photo_height, options.photo_width)
     work = depth.HeadWork(depth.build_depth_head())
     figures = benchmark.planned_work(frames, options.height // depth.STRIDE, options.width // depth.STRIDE, work)
     figures = {"height": options.height, "width": options.width, "photo_size": list(photo_size), **figures}

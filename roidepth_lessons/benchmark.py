@@ -1,15 +1,26 @@
 """What ROI decoding saves: on the clock, interleaved in one run (ratios, not records), and as counted work."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from . import CLASSES, kitti, roi, streets
+from .depth import HALO
 from .model import RoiDepth
 
 KINDS = ("detect", "roi", "full")
+
+
+def planners(model):
+    """How each of `KINDS` plans its windows: a function of boxes and the size of the padded features; None: not at all.
+
+    Args:
+        model: A `model.RoiDepth`.
+    """
+    return {"detect": None, **{kind: partial(model.plan, mode=kind) for kind in KINDS[1:]}}
 
 
 def benchmark(model, height=128, width=416, frames=12, rounds=10, seed=0):
@@ -31,57 +42,80 @@ def benchmark(model, height=128, width=416, frames=12, rounds=10, seed=0):
         with their 5 to 95 % range; ``head_share`` of the head in the full frame's time; ``head_work`` the mean counted
         work of the windows as a share of the full head's; ``boxes`` per frame.
     """
-    if height % 32 or width % 32:
-        raise ValueError(f"height and width must be multiples of 32, got {height}x{width}")
+    check_size(height, width)
     if frames < 1 or rounds < 1:
         raise ValueError(f"frames and rounds must be at least 1, got {frames} and {rounds}")
     scenes = [streets.draw_street([seed, index], height, width) for index in range(frames)]
-    cases = [_prepare(model, scene) for scene in scenes]
-    generator = np.random.default_rng(seed)
-    seconds = np.zeros((rounds + 1, frames, len(KINDS), 2))
+    cases = [(scene.image, scene.camera, _boxes(scene)) for scene in scenes]
+    seconds = time_cases(model, cases, planners(model), rounds, seed)
+    size = height // roi.STRIDE + 2 * HALO, width // roi.STRIDE + 2 * HALO
+    shares = [model.plan(boxes, size, "roi").share for *_, boxes in cases]
+    boxes = float(np.mean([len(boxes) for *_, boxes in cases]))
+    summary = {"boxes": boxes, **summarise_times(seconds), "head_work": float(np.mean(shares))}
+    return {"height": height, "width": width, "frames": frames, "rounds": rounds, **summary}
+
+
+def check_size(height, width):
+    """Raises ValueError unless both are multiples of 32."""
+    if height % 32 or width % 32:
+        raise ValueError(f"height and width must be multiples of 32, got {height}x{width}")
+
+
+def _boxes(scene):
+    return np.array([each.box for each in scene.select(*CLASSES)]).reshape(-1, 4)
+
+
+def time_cases(model, cases, plans, rounds, seed=0):
+    """Times every way to decode on every case, in an order that changes every round; a first round only warms up.
+
+    Args:
+        model: A `model.RoiDepth`.
+        cases: (photo, `Camera`, boxes (n, 4) in pixels) each.
+        plans: By name, ways to plan, as `planners` says.
+        rounds: How often.
+        seed: Of the order.
+
+    Returns:
+        By name, seconds (rounds, cases, 2): of the whole frame, and of planning and decoding.
+    """
+    generator, names = np.random.default_rng(seed), list(plans)
+    seconds = np.zeros((len(names), rounds + 1, len(cases), 2))
     for repeat in range(rounds + 1):
-        for case in generator.permutation(frames):
-            for kind in generator.permutation(len(KINDS)):
-                seconds[repeat, case, kind] = _time_one(model, *cases[case][:2], KINDS[kind])
-    return {"height": height, "width": width, "frames": frames, "rounds": rounds, **_summary(seconds[1:], cases)}
+        for case in generator.permutation(len(cases)):
+            for number in generator.permutation(len(names)):
+                seconds[number, repeat, case] = _time_one(model, *cases[case], plans[names[number]])
+    return dict(zip(names, seconds[:, 1:], strict=True))
 
 
-def _prepare(model, scene):
-    """Inputs of the detector, labelled boxes, and the counted work of their windows as a share of the full head's."""
-    boxes = np.array([each.box for each in scene.select(*CLASSES)]).reshape(-1, 4)
-    inputs = {"image": scene.image[None].astype("float32"), "camera": scene.camera.vector[None]}
-    features = model.detector.predict_on_batch(inputs)["features"]
-    return inputs, boxes, model.plan(boxes, features.shape[1:3], "roi").share
-
-
-def _time_one(model: RoiDepth, inputs, boxes, kind):
+def _time_one(model: RoiDepth, photo, camera, boxes, plan):
     """Seconds for the whole frame and for planning and decoding."""
     start = time.perf_counter()
-    features = np.asarray(model.detector.predict_on_batch(inputs)["features"])
+    _, features = model.find(photo, camera)
     middle = time.perf_counter()
-    if kind != "detect":
-        model.decode(features, model.plan(boxes, features.shape[1:3], kind))
+    if plan:
+        model.decode(features, plan(boxes, features.shape[1:3]))
     end = time.perf_counter()
     return end - start, end - middle
 
 
-def _summary(seconds, cases):
-    """From (rounds, frames, kinds, 2) seconds of the frame and of the head. A ratio compares times of the same frame
-    in the same round, moments apart, so that a busy machine slows both alike.
+def summarise_times(seconds):
+    """Medians and paired ratios of what :func:`time_cases` gives. A ratio compares times of the same case in the same
+    round, moments apart, so that a busy machine slows both alike.
+
+    Returns:
+        ``NAME_ms`` for every name; for every name but "detect" and "full" also ``NAME_head_ms``, ``NAME_over_full`` and
+        ``NAME_over_detect`` with their 5 to 95 % range (``..._range``); ``full_head_ms`` and ``head_share``.
     """
-    total, head = (dict(zip(KINDS, np.moveaxis(seconds[..., part], 2, 0), strict=True)) for part in (0, 1))
-    return {
-        "boxes": float(np.mean([len(boxes) for _, boxes, _ in cases])),
-        **{f"{kind}_ms": float(np.median(total[kind])) * 1000 for kind in KINDS},
-        "roi_head_ms": float(np.median(head["roi"])) * 1000,
-        "full_head_ms": float(np.median(head["full"])) * 1000,
-        "roi_over_full": float(np.median(total["roi"] / total["full"])),
-        "roi_over_full_range": _range(total["roi"] / total["full"]),
-        "roi_over_detect": float(np.median(total["roi"] / total["detect"])),
-        "roi_over_detect_range": _range(total["roi"] / total["detect"]),
-        "head_share": float(np.median(head["full"] / total["full"])),
-        "head_work": float(np.mean([share for *_, share in cases])),
-    }
+    total, head = ({name: each[..., part] for name, each in seconds.items()} for part in (0, 1))
+    ways = [name for name in total if name not in ("detect", "full")]
+    figures = {f"{name}_ms": float(np.median(total[name])) * 1000 for name in total}
+    figures |= {f"{name}_head_ms": float(np.median(head[name])) * 1000 for name in [*ways, "full"]}
+    for name in ways:
+        for other in ("full", "detect"):
+            ratios = total[name] / total[other]
+            figures[f"{name}_over_{other}"] = float(np.median(ratios))
+            figures[f"{name}_over_{other}_range"] = _range(ratios)
+    return figures | {"head_share": float(np.median(head["full"] / total["full"]))}
 
 
 def _range(ratios):

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 from PIL import Image
 
 from . import CLASSES, depth, detection, encoder, metrics, pretrained, roi
 from .camera import Camera, resize_nearest
+from .compiled import Compiled, WindowDecoder
 
 CANONICAL_FOCAL_LENGTH = 240.0
 """Pixels. Depths inside the network are those of a camera with this focal length: metres * 240 / focal length. Photos
@@ -232,6 +233,8 @@ class RoiDepth:
         found = DecodePeaks(name="decode")(self.detection_head(features))
         padded = layers.ZeroPadding2D(depth.HALO, name="pad_once")(features)
         self.detector = keras.Model(inputs, dict(found, features=padded), name="detector")
+        self._run_detector = Compiled(self.detector)
+        self._decode_window = WindowDecoder(self.depth_head, depth.HALO)
 
     @classmethod
     def load(cls, path, threshold=THRESHOLD):
@@ -273,7 +276,7 @@ class RoiDepth:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
         camera = camera or default_camera(_checked_image(image))
         photo, photo_camera, inner = self.prepare(image, camera, rescale)
-        candidates, features = self.detect(photo, photo_camera)
+        candidates, features = self.find(photo, photo_camera)
         strong = candidates["scores"] >= (self.threshold if threshold is None else threshold)
         found = {name: values[strong] for name, values in candidates.items()}
         if distinct:
@@ -323,14 +326,19 @@ class RoiDepth:
         photo = np.pad(image, [(0, space[0]), (0, space[1]), (0, 0)], constant_values=127)
         return photo, camera.cropped(0, 0, *photo.shape[:2]), (height, width)
 
-    def detect(self, photo, camera):
-        """Encoder and detection head. Returns the candidates as arrays, the best first, and the padded features."""
-        outputs = self.detector.predict_on_batch(
-            {"image": photo[None].astype("float32"), "camera": camera.vector[None]}
-        )
+    def find(self, photo, camera):
+        """Encoder and detection head. Returns the candidates as arrays, the best first, and the padded features as a
+        tensor of the backend.
+        """
+        outputs = self._run_detector({"image": photo[None].astype("float32"), "camera": camera.vector[None]})
         features = outputs.pop("features")
-        found = {name: np.asarray(values[0]) for name, values in outputs.items()}
-        return within_photo(found, *photo.shape[:2]), np.asarray(features)
+        found = {name: ops.convert_to_numpy(values)[0] for name, values in outputs.items()}
+        return within_photo(found, *photo.shape[:2]), features
+
+    def detect(self, photo, camera):
+        """As :func:`find`, with the padded features as an array."""
+        candidates, features = self.find(photo, camera)
+        return candidates, ops.convert_to_numpy(features)
 
     def plan(self, boxes, padded_size, mode="auto"):
         """The windows to decode for these boxes (pixels of the network's image)."""
@@ -340,11 +348,15 @@ class RoiDepth:
         return roi.plan_windows(boxes, rows, columns, self.head_work, allow_full=mode == "auto")
 
     def decode(self, features, plan):
-        """The depth head on every window of the plan: a list of (height, width, 3) arrays."""
-        return [
-            np.asarray(self.depth_head.predict_on_batch(roi.gather_window(features, window, depth.HALO)))[0]
-            for window in plan.windows
-        ]
+        """The depth head on every window of the plan: a list of (height, width, 3) arrays.
+
+        Raises:
+            ValueError: if a window does not lie inside the features.
+        """
+        rows, columns = (size - 2 * depth.HALO for size in features.shape[1:3])
+        windows = [roi.check_window(window, rows, columns) for window in plan.windows]
+        features = ops.convert_to_tensor(features)
+        return [ops.convert_to_numpy(self._decode_window(features, window))[0] for window in windows]
 
 
 def within_photo(found, height, width):

@@ -105,6 +105,16 @@ def plan_windows(boxes, rows, columns, work, widen=0.1, allow_full=True):
     return Plan(plans[best][0], plans[best][1], window_of, regions, costs[best], full_work)
 
 
+def with_overhead(work, overhead):
+    """A window's cost with what a call costs besides its work, however small the window: for :func:`plan_windows`.
+
+    Args:
+        work: See there.
+        overhead: In the unit of `work`; `benchmark_boxes.calibrate` measures it.
+    """
+    return lambda rows, columns: work(rows, columns) + overhead
+
+
 def full_frame(boxes, rows, columns, work, widen=0.1):
     """The plan that decodes everything, with the regions of the boxes, so that they are read in the same way."""
     regions = snap_boxes(boxes, rows, columns, widen)
@@ -157,11 +167,17 @@ def gather_window(padded_features, window, halo):
     Raises:
         ValueError: if the window is empty or reaches outside the image.
     """
-    top, left, bottom, right = (int(edge) for edge in window)
     rows, columns = (size - 2 * halo for size in ops.shape(padded_features)[1:3])
+    top, left, bottom, right = check_window(window, rows, columns)
+    return padded_features[:, top : bottom + 2 * halo, left : right + 2 * halo]
+
+
+def check_window(window, rows, columns):
+    """The edges of a window as ints. Raises ValueError if it is empty or reaches outside the cells."""
+    top, left, bottom, right = (int(edge) for edge in window)
     if not (0 <= top < bottom <= rows and 0 <= left < right <= columns):
         raise ValueError(f"window {(top, left, bottom, right)} does not lie inside the {rows}x{columns} cells")
-    return padded_features[:, top : bottom + 2 * halo, left : right + 2 * halo]
+    return top, left, bottom, right
 
 
 def cut_region(decoded, window, region):

@@ -12,7 +12,7 @@ from roidepth_lessons import DATA_FOLDER
 PACKAGE = DATA_FOLDER.parent / "roidepth_lessons"
 GROUND = (
     "camera", "encoder", "detection", "depth", "roi", "metrics", "draw", "multitask", "weighing", "toys",
-    "pretrained", "world", "checks", "session", "comparison", "kitti_rules", "drive_split",
+    "pretrained", "world", "checks", "session", "comparison", "kitti_rules", "drive_split", "compiled",
 )  # fmt: skip
 WITHOUT_KERAS = (
     "camera", "metrics", "draw", "world", "checks", "session", "comparison", "kitti_rules", "drive_split",
