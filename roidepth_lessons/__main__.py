@@ -105,8 +105,10 @@ def _parser():
         "--width", type=_whole_number, default=416, help="pixels, a multiple of 32 (default %(default)s)"
     )
 
-    benchmark.add_argument("--boxes", action="store_true", help="by number of boxes, with what a window costs here")
-    benchmark.add_argument("--labels", help="with --boxes: folder of label files to take boxes from (default: streets)")
+    kind = benchmark.add_mutually_exclusive_group()
+    kind.add_argument("--boxes", action="store_true", help="by number of boxes, with what a window costs here")
+    kind.add_argument("--alternatives", action="store_true", help="beside networks that one would take otherwise")
+    benchmark.add_argument("--labels", help="with either: folder of label files to take boxes from (default: streets)")
 
     plan = add("plan", plan_command, "count the depth head's work on the boxes of label files")
     plan.add_argument("labels", help="folder of KITTI label files; Car, Pedestrian and Cyclist count")
@@ -342,20 +344,25 @@ def benchmark_command(options):
     model = _load(options.weights)
     from . import benchmark
 
-    if options.boxes or options.labels:
-        figures = _benchmark_boxes(model, options)
+    if options.boxes or options.alternatives:
+        figures = _benchmark_on_boxes(model, options)
     else:
         figures = benchmark.benchmark(model, options.height, options.width)
         print(json.dumps(figures, indent=2))
     _write_json(options.json, figures)
 
 
-def _benchmark_boxes(model, options):
-    from . import benchmark_boxes
+def _benchmark_on_boxes(model, options):
+    from . import benchmark_alternatives, benchmark_boxes
 
+    size = options.height, options.width
     pool = _label_boxes(options) if options.labels else None
-    figures = benchmark_boxes.benchmark_boxes(model, options.height, options.width, pool)
-    print(benchmark_boxes.table(figures))
+    if options.boxes:
+        figures = benchmark_boxes.benchmark_boxes(model, *size, pool)
+        print(benchmark_boxes.table(figures))
+        return figures
+    figures = benchmark_alternatives.benchmark_alternatives(model, benchmark_boxes.whole_frames(*size, pool))
+    print(benchmark_alternatives.table(figures))
     return figures
 
 

@@ -44,25 +44,24 @@ def benchmark_boxes(model, height, width, pool=None, counts=COUNTS, photos=6, ro
     check_size(height, width)
     generator = np.random.default_rng(seed)
     boxes_from = "drawn streets" if pool is None else "labels"
-    pool = _street_boxes(height, width, seed) if pool is None else pool
+    pool = street_boxes(height, width, seed) if pool is None else pool
     every = np.concatenate([np.zeros((0, 4)), *pool])
     if len(every) == 0:
         raise ValueError("pool: there is no box in any of its frames")
-    scenes = [streets.draw_street([seed, index], height, width) for index in range(photos)]
-    memory = _memory(model, scenes[0], every[:5])
+    frames = whole_frames(height, width, pool, photos, seed)
+    memory = _memory(model, *frames[0][:2], every[:5])
     calibration = calibrate(model, height, width, seed=seed)
     cost = roi.with_overhead(model.head_work, calibration["overhead_operations"])
     plans = planners(model)
     plans["planned"] = lambda boxes, size: roi.plan_windows(boxes, *_cells(size), cost)
     cases = {}
     for count in (*counts, "real"):
-        if count == "real":
-            chosen = [pool[index] for index in generator.choice(len(pool), photos)]
-        else:
-            chosen = [every[generator.choice(len(every), count, replace=count > len(every))] for _ in range(photos)]
-        frames = [(scene.image, scene.camera, boxes) for scene, boxes in zip(scenes, chosen, strict=True)]
-        times = summarise_times(time_cases(model, frames, plans, rounds, seed))
-        cases[str(count)] = times | _counts(model, plans, chosen, height, width)
+        chosen = frames
+        if count != "real":
+            draws = [generator.choice(len(every), count, replace=count > len(every)) for _ in range(photos)]
+            chosen = [(photo, camera, every[draw]) for (photo, camera, _), draw in zip(frames, draws, strict=True)]
+        times = summarise_times(time_cases(model, chosen, plans, rounds, seed))
+        cases[str(count)] = times | _counts(plans, [boxes for *_, boxes in chosen], height, width)
     return {
         "height": height, "width": width, "photos": photos, "rounds": rounds, "boxes_from": boxes_from,
         "calibration": calibration, "cases": cases,
@@ -70,8 +69,16 @@ def benchmark_boxes(model, height, width, pool=None, counts=COUNTS, photos=6, ro
     }  # fmt: skip
 
 
-def _street_boxes(height, width, seed):
-    """Boxes of 100 drawn streets, which are drawn small."""
+def whole_frames(height, width, pool=None, photos=6, seed=0):
+    """Drawn photos, each with the boxes of a frame of `pool` (see :func:`benchmark_boxes`): (photo, camera, boxes)."""
+    pool = street_boxes(height, width, seed) if pool is None else pool
+    scenes = [streets.draw_street([seed, index], height, width) for index in range(photos)]
+    chosen = np.random.default_rng([seed, 1]).choice(len(pool), photos)
+    return [(scene.image, scene.camera, pool[index]) for scene, index in zip(scenes, chosen, strict=True)]
+
+
+def street_boxes(height, width, seed=0):
+    """Boxes of 100 drawn streets, one (n, 4) array each, in pixels of photos of this size; they are drawn small."""
     scale = width / 208
     scenes = [streets.draw_street([seed, 1000 + index], 64, 208) for index in range(100)]
     boxes = [np.reshape([each.box for each in scene.select(*CLASSES)], (-1, 4)) for scene in scenes]
@@ -82,7 +89,7 @@ def _cells(padded_size):
     return tuple(size - 2 * depth.HALO for size in padded_size)
 
 
-def _counts(model, plans, chosen, height, width):
+def _counts(plans, chosen, height, width):
     size = height // roi.STRIDE + 2 * depth.HALO, width // roi.STRIDE + 2 * depth.HALO
     windows, planned = ([plans[name](boxes, size) for boxes in chosen] for name in ("roi", "planned"))
     return {
@@ -183,11 +190,11 @@ def work_rate(model, times, height, width, size=1024, rounds=9):
     return figures | {"detection_share": rates[0] / product, "full_head_share": rates[1] / product}
 
 
-def _memory(model, scene, boxes):
+def _memory(model, photo, camera, boxes):
     """Megabytes that the process has held at most, after each way in the order of growing need."""
     peaks = {}
     for name, plan in planners(model).items():
-        _, features = model.find(scene.image, scene.camera)
+        _, features = model.find(photo, camera)
         if plan:
             model.decode(features, plan(boxes, features.shape[1:3]))
         peaks[name] = peak_memory_mb()

@@ -72,7 +72,7 @@ def test_all_cases_are_timed_and_written(program, monkeypatch, capsys):
 
 
 def test_boxes_come_from_streets_if_nothing_is_given():
-    boxes = benchmark_boxes._street_boxes(96, 312, seed=0)
+    boxes = benchmark_boxes.street_boxes(96, 312)
     assert len(boxes) == 100
     every = np.concatenate(boxes)
     assert len(every) > 100
