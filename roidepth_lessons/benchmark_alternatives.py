@@ -116,8 +116,8 @@ def benchmark_alternatives(program, cases, rounds=7, seed=0):
     Returns:
         A dictionary: ``height``, ``width``; ``photos``; ``ms``, by way the median: ``roi`` (objects, and depth in
         windows around the boxes), ``full`` (the same with the full map), ``two_networks`` (detector, then a dense depth
-        network with an encoder of its own) and ``vision_transformer`` (dense depth alone); ``times_roi``, how many times
-        as long as ``roi`` the others take: the median of paired ratios, with 5 to 95 % (``times_roi_range``).
+        network with its own encoder) and ``vision_transformer`` (dense depth alone); ``times_roi``, how many times as
+        long as ``roi`` the others take: the median of paired ratios, with 5 to 95 % (``times_roi_range``).
 
     Raises:
         ValueError: if the photos' sides are no multiples of 32, or there is no case.
