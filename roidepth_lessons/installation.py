@@ -38,6 +38,7 @@ def report():
             print(f"{name}: not installed (optional, for {OPTIONAL_USE}): python -m pip install {name}{allowed}")
     for what, path in (
         ("shipped weights", DATA_FOLDER / "weights" / "streets.keras"),
+        ("weights for photos", DATA_FOLDER / "weights" / "streets_192x640.keras"),
         ("sample of streets", DATA_FOLDER / "sample" / "training" / "image_2"),
     ):
         if path.exists():

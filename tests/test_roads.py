@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import tiny
 
-from roidepth_lessons import SHIPPED_WEIGHTS, evaluate, kitti, measures, metrics, model, roads, train
+from roidepth_lessons import (
+    LARGE_STREET_WEIGHTS,
+    SHIPPED_WEIGHTS,
+    evaluate,
+    kitti,
+    measures,
+    metrics,
+    model,
+    roads,
+    train,
+)
 
 DRIVES = dict(zip((f"{number:06d}" for number in range(8)), "aabbccde", strict=True))
 SETTINGS = roads.Settings(height=64, width=128, streets=2, street_epochs=1, real_epochs=1, street_batch=2, real_batch=2)
@@ -115,7 +125,7 @@ def test_another_run_is_refused_and_drives_must_be_known(root, finished, tmp_pat
         roads.run(bare, tmp_path / "roads.json", tmp_path / "new", SETTINGS, RECIPES)
 
 
-def test_the_full_training_is_cross_validated_from_the_shipped_weights(root, rows, tmp_path, monkeypatch):
+def test_the_full_training_is_cross_validated_from_weights_of_streets(root, rows, tmp_path, monkeypatch):
     trained = []
     train_nothing_and_see_the_same(monkeypatch, rows, trained)
     settings = train.Settings(height=64, width=128, folds=4, validation=0, augmentation="tilted")
@@ -125,11 +135,11 @@ def test_the_full_training_is_cross_validated_from_the_shipped_weights(root, row
     for fold in (1, 2, 3, 4):
         each = by_name[f"fold{fold}"]
         assert (each.fold, each.folds, each.validation, each.augmentation) == (fold, 4, 0, "tilted")
-        assert (each.data, each.start) == (str(root), str(SHIPPED_WEIGHTS))
+        assert (each.data, each.start) == (str(root), str(LARGE_STREET_WEIGHTS))
     assert json.loads((tmp_path / "full.json").read_text()) == results
     assert (results["frames"], results["interval_over"], results["interval_groups"]) == (8, "drives", 5)
-    shipped = json.loads(SHIPPED_WEIGHTS.with_suffix(".json").read_text())
-    assert results["training_seconds"] == 60 + shipped["training_seconds"]
+    cards = [json.loads(path.with_suffix(".json").read_text()) for path in (SHIPPED_WEIGHTS, LARGE_STREET_WEIGHTS)]
+    assert results["training_seconds"] == 60 + sum(each["training_seconds"] for each in cards)
     assert "AP50" in measures.table(results)
     with pytest.raises(ValueError, match=r"run\.json is of a run with other settings"):
         roads.cross_validate(root, tmp_path / "full.json", tmp_path / "work", roads.FULL)
