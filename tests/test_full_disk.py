@@ -58,7 +58,7 @@ def test_checkpoint_weights_figure_and_result(tmp_path):
         "result.json": lambda path: __main__._write_json(path, list(range(9999))),
     }
     for name, write in writers.items():
-        with room(2000), pytest.raises(OSError, match=f"can't be written: File too large: '{tmp_path / name}"):
+        with room(500), pytest.raises(OSError, match=f"can't be written: File too large: '{tmp_path / name}"):
             write(tmp_path / name)
         assert files(tmp_path) == []
         write(tmp_path / name)

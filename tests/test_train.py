@@ -147,6 +147,8 @@ def test_killed_between_log_and_checkpoint(tmp_path):
     """The line is one too many then; going on takes it out."""
 
     class Stub:
+        variables = []
+
         def __init__(self):
             self.loaded = None
 
