@@ -243,13 +243,13 @@ def streets_command(options):
 
 def train_command(options):
     """Settings that were not given keep their defaults."""
-    _check_outputs(options.out)
+    run_folder = options.run or Path(options.out).with_suffix("").as_posix() + "_run"
+    _check_outputs(options.out, Path(run_folder) / "settings.json")
     _start_keras(threads=options.threads)
     from . import train
 
     given = {name: getattr(options, name) for name in train.Settings.__dataclass_fields__}
     settings = train.Settings(**{name: value for name, value in given.items() if value is not None})
-    run_folder = options.run or Path(options.out).with_suffix("").as_posix() + "_run"
     train.train(settings, run_folder, options.out)
     print(f"wrote {options.out}")
 

@@ -4,6 +4,7 @@ Training sees an encoder-decoder with two branches (:func:`build_network`). Pred
 same layers, but decodes depth only in windows around the objects that the detection branch found.
 """
 
+import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,6 +34,13 @@ best between 0.35 and 0.5: see ``by_threshold`` in ``data/results/streets_valida
 
 WEAKEST = 0.02
 """Peaks with a lower score are not even candidates."""
+
+
+ARCHIVE_MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
+LARGEST_ARCHIVE = 1_000_000_000
+"""Bytes that a weights file may unpack to."""
+LARGEST_PHOTO = 8_000_000
+"""Pixels to which a photo is scaled at most; KITTI's are scaled to 50,000, the widest lens needs a million."""
 
 
 ENCODERS = ("residual", "efficientnet-lite0")
@@ -217,6 +225,9 @@ class RoiDepth:
     Args:
         network: A model from :func:`build_network` or :func:`compose`.
         threshold: Objects with a lower score are left out.
+
+    Raises:
+        ValueError: if it is another network, or its weights are not all finite: it would seem to see nothing.
     """
 
     def __init__(self, network, threshold=THRESHOLD):
@@ -224,6 +235,8 @@ class RoiDepth:
             parts = [network.get_layer(name) for name in ("encoder", "detection_head", "depth_head")]
         except ValueError as error:
             raise ValueError(f"network {network.name!r} is not one of build_network's: {error}") from error
+        if not all(np.isfinite(values).all() for values in network.get_weights()):
+            raise ValueError(f"network {network.name!r}: its weights hold NaN or infinity; its training has diverged")
         self.network = network
         self.threshold = threshold
         self.encoder, self.detection_head, self.depth_head = parts
@@ -238,7 +251,7 @@ class RoiDepth:
 
     @classmethod
     def load(cls, path, threshold=THRESHOLD):
-        """Reads weights that `train` has written: a ``.keras`` file, in Keras's safe mode.
+        """Reads weights that `train` has written: a ``.keras`` file, in Keras's safe mode. No code of the file is run.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -248,6 +261,7 @@ class RoiDepth:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such weights file; `python -m roidepth_lessons train` makes one")
         try:
+            _check_archive(path)
             network = keras.saving.load_model(path, compile=False, safe_mode=True)
             return cls(network, threshold)
         except Exception as error:  # Keras, h5py and zipfile raise many kinds for a damaged file
@@ -319,6 +333,11 @@ class RoiDepth:
             wanted = photo_focal_length(self.network)
             width = multiple * max(1, round(width * wanted / camera.focal_length[0] / multiple))
             height = max(1, round(image.shape[0] * width / image.shape[1]))
+            if height * width > LARGEST_PHOTO:
+                raise ValueError(
+                    f"camera: with its focal length of {camera.focal_length[0]:g} pixels the photo would be scaled to "
+                    f"{width}x{height} pixels; is it of another photo?"
+                )
         if (height, width) != image.shape[:2]:
             image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
             camera = camera.resized(height, width)
@@ -359,13 +378,30 @@ class RoiDepth:
         return [ops.convert_to_numpy(self._decode_window(features, window))[0] for window in windows]
 
 
+def _check_archive(path):
+    """Refuses what isn't Keras's zip format (its older ones may hold code), has more in it, or unpacks to a flood."""
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(each.filename for each in archive.infolist())
+        size = sum(each.file_size for each in archive.infolist())
+    if names != sorted(ARCHIVE_MEMBERS):
+        raise ValueError(f"wanted {', '.join(ARCHIVE_MEMBERS)} in it, found {', '.join(names[:9]) or 'nothing'}")
+    if size > LARGEST_ARCHIVE:
+        raise ValueError(f"it unpacks to {size} bytes, more than any network of this course")
+
+
 def within_photo(found, height, width):
     """Of one photo's peaks, those that are candidates: score at least `WEAKEST`, the box cut to the photo, not empty.
 
     Args:
         found: What `detection.decode` gives, of one photo, as arrays.
         height, width: Of the photo, in pixels.
+
+    Raises:
+        ValueError: if a number is not finite.
     """
+    for name, values in found.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"found: its {name} hold NaN or infinity; the network's weights are damaged or diverged")
     limits = np.array([[-0.5, -0.5, width - 0.5, height - 0.5]])
     boxes = np.clip(found["boxes"], limits[:, [0, 1, 0, 1]], limits[:, [2, 3, 2, 3]])
     keep = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1) & (found["scores"] >= WEAKEST)

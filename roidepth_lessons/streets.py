@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__
+from . import __version__, kitti
 from .camera import Calibration, Camera
 from .frames import Frame
 from .kitti import write_frame, write_text
+from .processes import end_with_parent, only_run
 from .session import ProgressLine
 from .street_labels import label_objects, lidar_points
 from .street_layout import LOOKS, lay_out
@@ -30,6 +31,8 @@ from .street_scene import build_scene
 
 FARTHEST = 250.0
 """Metres: depth beyond is given as unknown, as KITTI's 16-bit depth files end at 256 m."""
+COMPLAINT = "error: "
+"""How a line of a worker begins that can't go on."""
 
 
 def draw_street(seed, height=128, width=416, looks="varied"):
@@ -71,7 +74,7 @@ def write_streets(root, count, seed=0, height=128, width=416, workers=None, prog
     """Write streets 0 to count - 1 as a KITTI-layout folder.
 
     Frame i is ``draw_street([seed, i], height, width, looks)``. Frames that are there are left alone, so a run that was
-    stopped, or killed, goes on where it was.
+    stopped, or killed, goes on where it was. A folder in which all is there already is only looked at.
 
     Args:
         root: Folder; the frames go to ``root/training``, a note of what they are to ``root/streets.json``.
@@ -85,7 +88,8 @@ def write_streets(root, count, seed=0, height=128, width=416, workers=None, prog
     Raises:
         ValueError: if `root` holds frames of another seed, size, look or package version, or frames that are no
             streets, or if there is no such look.
-        RuntimeError: if a worker process failed.
+        RuntimeError: if a worker process failed, or if another process writes to the folder.
+        OSError: if a file can't be written.
     """
     root = Path(root)
     if looks not in LOOKS:
@@ -93,9 +97,20 @@ def write_streets(root, count, seed=0, height=128, width=416, workers=None, prog
     if count < 0 or (workers is not None and workers < 1):
         raise ValueError(f"count must not be negative and workers be at least 1, got {count} and {workers}")
     kind = {"seed": int(seed), "height": int(height), "width": int(width), "looks": looks}
-    _claim_folder(root, {**kind, "version": __version__}, count)
-    labels = root / "training" / "label_2"
-    missing = [i for i in range(count) if not (labels / f"{i:06d}.txt").is_file()]
+    facts = {**kind, "version": __version__}
+    noted = _read_note(root, facts)
+    if noted is not None and noted >= count and not _missing(root, count):
+        if progress:
+            with ProgressLine() as line:
+                line.end(_bar(count, count))
+        return
+    with only_run(root):
+        _claim_folder(root, facts, count)
+        _draw_missing(root, count, kind, workers, progress)
+
+
+def _draw_missing(root, count, kind, workers, progress):
+    missing = _missing(root, count)
     workers = max(1, min(workers or os.cpu_count() or 1, len(missing) // 2))
     steps = itertools.count(count - len(missing))
     with ProgressLine() as line:
@@ -120,24 +135,42 @@ def _bar(done, count):
     return f"[{'#' * (30 * done // max(count, 1)):<30}] {done:>6} of {count} streets"
 
 
+def _missing(root, count):
+    labels = root / "training" / "label_2"
+    return [i for i in range(count) if not (labels / f"{i:06d}.txt").is_file()]
+
+
+def _read_note(root, facts):
+    """How many streets a folder is said to hold, None for one without a note; refuses one with others."""
+    note = root / "streets.json"
+    if not note.is_file():
+        if any((root / "training").glob("*/*")):
+            raise ValueError(f"{root} holds frames that are not streets (no {note.name}); choose another folder")
+        return None
+    try:
+        found = {"looks": "varied", **kitti.read_json(note)}  # older notes don't say
+        differ = {key: found[key] for key in facts if found[key] != facts[key]}
+        count = found["count"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{note} can't be read; delete {root} or choose another folder") from error
+    if not isinstance(count, int) or count < 0:
+        raise ValueError(f"{note} speaks of {count} streets; delete {root} or choose another folder")
+    if differ:
+        raise ValueError(f"{root} holds streets with {differ}, not {facts}; choose another folder or delete it")
+    return count
+
+
 def _claim_folder(root, facts, count):
     """Check that a folder is empty or holds the same streets; clear away what a killed run left; note what it holds."""
-    note = root / "streets.json"
-    if note.is_file():
-        try:
-            found = {"looks": "varied", **json.loads(note.read_text())}  # older notes don't say
-            differ = {key: found[key] for key in facts if found[key] != facts[key]}
-            count = max(count, found["count"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{note} can't be read; delete {root} or choose another folder") from error
-        if differ:
-            raise ValueError(f"{root} holds streets with {differ}, not {facts}; choose another folder or delete it")
-    elif any((root / "training").glob("*/*")):
-        raise ValueError(f"{root} holds frames that are not streets (no {note.name}); choose another folder")
-    for stale in root.glob("training/*/.*.tmp"):
-        stale.unlink(missing_ok=True)
-    text = json.dumps({**facts, "count": count}, indent=1) + "\n"
-    write_text(note, text)
+    noted = _read_note(root, facts)
+    _clear_temporaries(root)
+    text = json.dumps({**facts, "count": max(count, noted or 0)}, indent=1) + "\n"
+    write_text(root / "streets.json", text)
+
+
+def _clear_temporaries(root):
+    for folder in (root, *root.glob("training/*")):
+        kitti.clear_temporaries(folder)
 
 
 def _write_street(root, index, seed, height, width, looks):
@@ -148,7 +181,7 @@ def _run_workers(order, missing, workers, step):
     """Share the missing frames among processes of this module; call `step` whenever one of them has written a frame.
 
     Plain processes rather than `multiprocessing`: they start fast, import neither Keras nor the caller's script, and
-    end by themselves when the parent is killed, because nobody reads their lines any more.
+    end by themselves when the parent is killed.
     """
     path = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), "OPENBLAS_NUM_THREADS": "1"}
@@ -167,8 +200,11 @@ def _run_workers(order, missing, workers, step):
             process.stdin.flush()
             threading.Thread(target=_forward, args=(process.stdout, lines), daemon=True).start()
         while workers:
-            if lines.get() is None:
+            line = lines.get()
+            if line is None:
                 workers -= 1
+            elif line.startswith(COMPLAINT):
+                raise RuntimeError(line.removeprefix(COMPLAINT).strip())
             else:
                 step()
         if any(process.wait() for process in started):
@@ -180,6 +216,7 @@ def _run_workers(order, missing, workers, step):
             process.wait()
             process.stdin.close()
             process.stdout.close()
+        _clear_temporaries(Path(order["root"]))
 
 
 def _forward(pipe, lines):
@@ -195,9 +232,12 @@ def _forward(pipe, lines):
 def _work():
     """What a worker process does: read the order and its frames from stdin, write them, report each."""
     order, indices = json.loads(sys.stdin.readline()), json.loads(sys.stdin.readline())
+    end_with_parent()
     try:
         for index in indices:
             _write_street(index=index, **order)
             print(index, flush=True)
     except BrokenPipeError:  # the parent was killed
         os._exit(1)
+    except OSError as error:  # a full disk, for instance: the parent says it, once
+        print(f"{COMPLAINT}{error}", flush=True)

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import tiny
+from kills import another_run, start, wait_for_end
 
 from roidepth_lessons import (
     LARGE_STREET_WEIGHTS,
@@ -78,7 +79,8 @@ def train_nothing_and_see_the_same(patch, rows, trained):
 def test_what_is_trained(finished):
     _, _, trained = finished
     names = [name for _, name in trained]
-    assert names[0] == "varied_residual_plain"  # the others begin there
+    after = [index for index, name in enumerate(names) if name.startswith("varied_real")]
+    assert names.index("varied_residual_plain") < min(after)  # they begin there
     assert sorted(names) == [
         *(f"None_real_residual_plain_fold{fold}" for fold in (1, 2, 3)),
         *(f"varied_real_residual_plain_fold{fold}" for fold in (1, 2, 3)),
@@ -227,3 +229,34 @@ def test_a_training_that_fails_names_its_log_and_ends_the_others(tmp_path):
         roads.train_all(settings, tmp_path, processes=1)
     assert "error:" in (tmp_path / "runs" / "a" / "output.txt").read_text()
     assert not (tmp_path / "runs" / "d").exists()
+
+
+def test_a_killed_experiment_leaves_no_training_behind(tmp_path):
+    """What `roads` starts: here a training that would go on for a minute."""
+    code = f"""
+import sys, time, types
+from pathlib import Path
+from roidepth_lessons import roads, train
+roads.CHILD = '''
+import os, time
+from roidepth_lessons import processes
+processes.end_with_parent()
+open({str(tmp_path / "number")!r}, "w").write(str(os.getpid()))
+time.sleep(60)
+'''
+print("ready", flush=True)
+roads._train(train.Settings(), Path({str(tmp_path / "a.keras")!r}), Path({str(tmp_path / "run")!r}))
+"""
+    assert "end_with_parent" in roads.CHILD
+    with start(code) as parent:
+        assert parent.stdout.readline() == "ready\n"
+        while not (tmp_path / "number").exists() or not (tmp_path / "number").read_text():
+            time.sleep(0.02)
+        parent.kill()
+    wait_for_end(int((tmp_path / "number").read_text()))
+
+
+def test_a_second_experiment_in_a_folder_is_refused(root, finished, tmp_path):
+    with another_run(tmp_path / "work"), pytest.raises(RuntimeError, match="work: process .* is at work on it"):
+        roads.run(root, tmp_path / "roads.json", tmp_path / "work", SETTINGS, RECIPES)
+    assert not (tmp_path / "work" / "run.json").exists()
