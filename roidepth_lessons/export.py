@@ -29,7 +29,6 @@ import os
 import shutil
 import uuid
 import warnings
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -219,7 +218,7 @@ def load(folder, threads=2, threshold=None):
             raise FileNotFoundError(f"{path}: this file of the export is missing; write the export again")
         if _digest(path) != digest:
             raise ValueError(f"{path}: damaged, it is not the file that was exported; write the export again")
-    opener = partial({"onnx": _open_onnx, "litert": _open_litert, "openvino": _open_openvino}[card["format"]])
+    opener = {"onnx": _open_onnx, "litert": _open_litert, "openvino": _open_openvino}[card["format"]]
     suffix = FORMATS[card["format"]]
     detector = _quietly(f"{folder}: can't be run", opener, folder / f"detection{suffix}", threads)
     heads = {
