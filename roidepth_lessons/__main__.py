@@ -362,7 +362,8 @@ def benchmark_command(options):
             exported = export.load(folder, options.threads)
             runtimes[f"{exported.card['format']} {exported.card['precision']}"] = exported
         figures = benchmark.compare_runtimes(runtimes, options.height, options.width, rounds=options.rounds)
-        words = [f"--exported {Path(folder).name}" for folder in options.exported]
+        words = [f"--weights {Path(options.weights).name}"]
+        words += [f"--exported {Path(folder).name}" for folder in options.exported]
         words += [f"--{name} {getattr(options, name)}" for name in ("height", "width", "threads", "rounds")]
         figures = {"command": " ".join(["benchmark", *words]), "threads": options.threads, **figures}
     else:
