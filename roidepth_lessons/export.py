@@ -286,7 +286,9 @@ def _open_litert(path, threads):
 
     interpreter = Interpreter(str(path), num_threads=threads)
     run = interpreter.get_signature_runner()
-    names = ["image", "camera"] if "image" in run.get_input_details() else ["features"]
+    inputs = run.get_input_details()
+    names = ["image", "camera"] if "image" in inputs else ["features"]
+    run(**{name: np.zeros(inputs[name]["shape"], np.float32) for name in names})  # it says what it is at its first run
 
     def call(*arrays):
         outputs = run(**dict(zip(names, arrays, strict=True)))

@@ -75,16 +75,18 @@ def test_windows_outside_the_frame_are_refused(window):
 
 def test_plans_with_buckets_never_cost_more_than_the_full_frame():
     generator, buckets = np.random.default_rng(4), export.Buckets([(4, 8), (10, 20)], 32, 104, work)
-    shares = []
     for _ in range(60):
         corner = generator.uniform([-20, -20], [400, 120], (generator.integers(0, 12), 2))
         boxes = np.concatenate([corner, corner + generator.uniform(4, 90, corner.shape)], axis=1)
         plan = roi.plan_windows(boxes, 32, 104, buckets)
         sizes = [np.subtract(large[2:], large[:2]) for large in map(buckets.enlarge, plan.windows)]
         assert plan.work == sum(work(*size) for size in sizes) <= plan.full_work == work(32, 104)
-        shares.append(plan.share)
-    assert 0 < np.quantile(shares, 0.2) < 0.5
-    assert max(shares) == 1
+    one = roi.plan_windows([[40, 40, 50, 50]], 32, 104, buckets)
+    assert (one.kind, one.share) == ("windows", work(4, 8) / work(32, 104))
+    corner = np.array(list(itertools.product(range(20, 416, 52), range(10, 128, 32))))
+    many = roi.plan_windows(np.concatenate([corner, corner + 12], axis=1), 32, 104, buckets)
+    assert len(corner) * work(4, 8) > many.full_work  # what enlarging afterwards would cost
+    assert (many.kind, many.share) == ("full frame", 1)
 
 
 def test_default_windows_fit_into_any_frame():
