@@ -108,7 +108,25 @@ def _parser():
     kind = benchmark.add_mutually_exclusive_group()
     kind.add_argument("--boxes", action="store_true", help="by number of boxes, with what a window costs here")
     kind.add_argument("--alternatives", action="store_true", help="beside networks that one would take otherwise")
-    benchmark.add_argument("--labels", help="with either: folder of label files to take boxes from (default: streets)")
+    benchmark.add_argument(
+        "--labels", help="with the first two: folder of label files to take boxes from (default: streets)"
+    )
+    what = "folder that `export` wrote: time it beside Keras, in the same run (may be given several times)"
+    kind.add_argument("--exported", action="append", default=[], metavar="FOLDER", help=what)
+    what = "of every runtime (default %(default)s)"
+    benchmark.add_argument("--threads", type=_whole_number, default=2, help=what)
+    what = "how often each frame is timed (default %(default)s)"
+    benchmark.add_argument("--rounds", type=_whole_number, default=10, help=what)
+
+    export = add("export", export_command, "write the networks for ONNX Runtime, LiteRT or OpenVINO")
+    export.add_argument("out", help="folder to write; must not exist or be empty")
+    export.add_argument("--format", required=True, help="onnx, litert or openvino")
+    export.add_argument("--precision", default="float", help="float or int8 (default %(default)s)")
+    what = "of the network's image, a multiple of 32 (default %(default)s)"
+    export.add_argument("--height", type=_whole_number, default=128, help=what)
+    export.add_argument("--width", type=_whole_number, default=416, help=what)
+    what = "sizes of windows, rows x columns in cells of 4 pixels: 6x8,12x28 (default: eleven that suit KITTI)"
+    export.add_argument("--windows", metavar="SIZES", help=what)
 
     plan = add("plan", plan_command, "count the depth head's work on the boxes of label files")
     plan.add_argument("labels", help="folder of KITTI label files; Car, Pedestrian and Cyclist count")
@@ -118,6 +136,8 @@ def _parser():
     for command in (benchmark, plan):
         command.add_argument("--photo-height", type=_whole_number, default=375, help=what)
         command.add_argument("--photo-width", type=_whole_number, default=1242, help=what)
+    what = "count with the windows of an export: sizes in cells such as 6x8,12x28, or default"
+    plan.add_argument("--windows", metavar="SIZES", help=what)
 
     study = add("study", study_command, "make the experiment of lesson 09: ways to train two tasks, over several seeds")
     study.add_argument("--out", help="the book, a .jsonl file; runs that are in it are not made again")
@@ -140,11 +160,8 @@ def _parser():
         "--full", action="store_true", help="not the experiment: the training that the README advises, cross-validated"
     )
 
-    for command, default in (
-        (evaluate, SHIPPED_WEIGHTS),
-        (predict, LARGE_STREET_WEIGHTS),
-        (benchmark, SHIPPED_WEIGHTS),
-    ):
+    for command in (evaluate, predict, benchmark, export):
+        default = LARGE_STREET_WEIGHTS if command is predict else SHIPPED_WEIGHTS
         command.add_argument("--weights", default=str(default), help=f"default: data/weights/{default.name}")
     for command in (evaluate, predict, benchmark, plan):
         command.add_argument("--json", help="file to write the result to")
@@ -345,15 +362,33 @@ def predict_command(options):
 def benchmark_command(options):
     """Prints and writes the same figures."""
     _check_outputs(options.json)
-    model = _load(options.weights)
+    model = _load(options.weights, threads=options.threads)
     from . import benchmark
 
-    if options.boxes or options.alternatives:
+    if options.exported:
+        figures = _compare_runtimes(model, options)
+    elif options.boxes or options.alternatives:
         figures = _benchmark_on_boxes(model, options)
     else:
-        figures = benchmark.benchmark(model, options.height, options.width)
+        figures = benchmark.benchmark(model, options.height, options.width, rounds=options.rounds)
         print(json.dumps(figures, indent=2))
     _write_json(options.json, figures)
+
+
+def _compare_runtimes(model, options):
+    from . import benchmark, export
+
+    runtimes = {"keras": model}
+    for folder in options.exported:
+        exported = export.load(folder, options.threads)
+        runtimes[f"{exported.card['format']} {exported.card['precision']}"] = exported
+    figures = benchmark.compare_runtimes(runtimes, options.height, options.width, rounds=options.rounds)
+    words = [f"--weights {Path(options.weights).name}"]
+    words += [f"--exported {Path(folder).name}" for folder in options.exported]
+    words += [f"--{name} {getattr(options, name)}" for name in ("height", "width", "threads", "rounds")]
+    figures = {"command": " ".join(["benchmark", *words]), "threads": options.threads, **figures}
+    print(json.dumps(figures, indent=2))
+    return figures
 
 
 def _benchmark_on_boxes(model, options):
@@ -377,6 +412,20 @@ def _label_boxes(options):
     return benchmark.label_boxes(options.labels, photo_size, size)
 
 
+def export_command(options):
+    """Says how far the written networks are from Keras."""
+    _start_keras()
+    from . import export
+
+    windows = export.parse_windows(options.windows) if options.windows else None
+    size = options.height, options.width
+    card = export.write_export(options.weights, options.out, options.format, *size, options.precision, windows)
+    sizes = ", ".join(f"{rows}x{columns}" for rows, columns in card["windows"])
+    print(f"wrote {options.out}: {options.format}, {options.precision}, {size[0]}x{size[1]} pixels, windows {sizes}")
+    far = ", ".join(f"{name} {value:.1e}" for name, value in card["difference"].items())
+    print(f"largest difference to Keras on a drawn street, as a share of the largest number: {far}")
+
+
 def plan_command(options):
     """No weights are needed: the work depends on the head's layers alone."""
     _check_outputs(options.json)
@@ -387,7 +436,16 @@ def plan_command(options):
 
     frames, photo_size = _label_boxes(options), (options.photo_height, options.photo_width)
     work = depth.HeadWork(depth.build_depth_head())
-    figures = benchmark.planned_work(frames, options.height // depth.STRIDE, options.width // depth.STRIDE, work)
+    cells = options.height // depth.STRIDE, options.width // depth.STRIDE
+    if options.windows:
+        from . import export
+
+        default = options.windows == "default"
+        sizes = export.default_windows(*cells) if default else export.parse_windows(options.windows)
+        work = export.Buckets(sizes, *cells, work)
+    figures = benchmark.planned_work(frames, *cells, work)
+    if options.windows:
+        figures = {"sizes_of_windows": [list(size) for size in work.sizes], **figures}
     figures = {"height": options.height, "width": options.width, "photo_size": list(photo_size), **figures}
     print(f"{options.height}x{options.width} pixels, boxes of photos of {photo_size[0]}x{photo_size[1]}")
     print(benchmark.work_table(figures))
@@ -458,8 +516,8 @@ def _start_keras(**settings):
         start(**settings)
 
 
-def _load(weights):
-    _start_keras()
+def _load(weights, **settings):
+    _start_keras(**settings)
     from .model import RoiDepth
 
     return RoiDepth.load(weights)

@@ -42,9 +42,7 @@ def benchmark(model, height=128, width=416, frames=12, rounds=10, seed=0):
         with their 5 to 95 % range; ``head_share`` of the head in the full frame's time; ``head_work`` the mean counted
         work of the windows as a share of the full head's; ``boxes`` per frame.
     """
-    check_size(height, width)
-    if frames < 1 or rounds < 1:
-        raise ValueError(f"frames and rounds must be at least 1, got {frames} and {rounds}")
+    check_times(height, width, frames, rounds)
     scenes = [streets.draw_street([seed, index], height, width) for index in range(frames)]
     cases = [(scene.image, scene.camera, _boxes(scene)) for scene in scenes]
     seconds = time_cases(model, cases, planners(model), rounds, seed)
@@ -53,6 +51,13 @@ def benchmark(model, height=128, width=416, frames=12, rounds=10, seed=0):
     boxes = float(np.mean([len(boxes) for *_, boxes in cases]))
     summary = {"boxes": boxes, **summarise_times(seconds), "head_work": float(np.mean(shares))}
     return {"height": height, "width": width, "frames": frames, "rounds": rounds, **summary}
+
+
+def check_times(height, width, frames, rounds):
+    """Raises ValueError unless the sizes are multiples of 32 and something is to be timed."""
+    check_size(height, width)
+    if frames < 1 or rounds < 1:
+        raise ValueError(f"frames and rounds must be at least 1, got {frames} and {rounds}")
 
 
 def check_size(height, width):
@@ -120,6 +125,69 @@ def summarise_times(seconds):
 
 def _range(ratios):
     return [float(value) for value in np.quantile(ratios, [0.05, 0.95])]
+
+
+def compare_runtimes(models, height=128, width=416, frames=8, rounds=10, seed=0):
+    """Times the same frames in several runtimes, one photo at a time, interleaved in one run.
+
+    Boxes are those of the labels, as in :func:`benchmark`. Every round times every frame in every runtime, detection
+    alone and the whole frame with ROI depth, in an order that changes. On a machine that does other things, too, only
+    the ratios count: they compare times of the same frame in the same round.
+
+    Args:
+        models: By name, a `model.RoiDepth` or what `export.load` gives; the first is what the others are compared with.
+        height, width, frames, rounds, seed: See :func:`benchmark`.
+
+    Returns:
+        A dictionary: ``height, width, frames, rounds, boxes`` (mean per frame), and ``runtimes``, by name: ``detect``
+        and ``roi``, each ``{ms, ms_range, ratio, ratio_range}``: medians and 5 to 95 % ranges of the milliseconds and
+        of the time over that of the first runtime; and ``head_work``, as a share of the full head's.
+
+    Raises:
+        ValueError: if the size is not a multiple of 32 or not that of an export.
+    """
+    check_times(height, width, frames, rounds)
+    for name, each in models.items():
+        size = getattr(each, "size", (height, width))
+        if size != (height, width):
+            raise ValueError(f"{name}: the export is for {size[0]}x{size[1]} pixels, not for {height}x{width}")
+    scenes = [streets.draw_street([seed, index], height, width) for index in range(frames)]
+    boxes = [_boxes(scene) for scene in scenes]
+    generator = np.random.default_rng(seed)
+    seconds = np.zeros((rounds + 1, frames, len(models), 2))
+    shares = np.zeros((frames, len(models)))
+    for repeat in range(rounds + 1):
+        for frame in generator.permutation(frames):
+            for place in generator.permutation(len(models)):
+                timed = _time_runtime(list(models.values())[place], scenes[frame], boxes[frame])
+                seconds[repeat, frame, place], shares[frame, place] = timed[:2], timed[2]
+    runtimes = {}
+    for place, name in enumerate(models):
+        rows = {"head_work": float(shares[:, place].mean())}
+        for part, kind in enumerate(("detect", "roi")):
+            times, first = seconds[1:, :, place, part], seconds[1:, :, 0, part]
+            rows[kind] = {
+                "ms": float(np.median(times)) * 1000,
+                "ms_range": _range(times * 1000),
+                "ratio": float(np.median(times / first)),
+                "ratio_range": _range(times / first),
+            }
+        runtimes[name] = rows
+    mean = float(np.mean([len(each) for each in boxes]))
+    return {
+        "height": height, "width": width, "frames": frames, "rounds": rounds, "boxes": mean, "runtimes": runtimes
+    }  # fmt: skip
+
+
+def _time_runtime(model, scene, boxes):
+    """Seconds for detection and for the whole frame, and the share of the depth head's work."""
+    start = time.perf_counter()
+    _, features = model.find(scene.image, scene.camera)
+    middle = time.perf_counter()
+    plan = model.plan(boxes, features.shape[1:3], "auto")
+    model.decode(features, plan)
+    end = time.perf_counter()
+    return middle - start, end - start, plan.share
 
 
 def time_share(network, others, inputs, rounds=15):

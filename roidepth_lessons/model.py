@@ -222,6 +222,9 @@ class Prediction:
 class RoiDepth:
     """From a photo to objects with distances; depth is decoded only inside their boxes.
 
+    `find` and `decode` run the two networks; a class that runs them elsewhere (`export.Exported`) replaces these
+    two, and what they need: `photo_focal_length`, `head_work`, `threshold`.
+
     Args:
         network: A model from :func:`build_network` or :func:`compose`.
         threshold: Objects with a lower score are left out.
@@ -266,6 +269,11 @@ class RoiDepth:
             return cls(network, threshold)
         except Exception as error:  # Keras, h5py and zipfile raise many kinds for a damaged file
             raise ValueError(f"{path}: not a weights file of this course, or damaged ({error})") from error
+
+    @property
+    def photo_focal_length(self):
+        """To how many pixels of focal length photos are scaled: :func:`photo_focal_length` of the network."""
+        return photo_focal_length(self.network)
 
     def predict(self, image, camera=None, mode="auto", threshold=None, rescale=True, distinct=True):
         """Finds the objects in a photo and says how far each is.
@@ -330,8 +338,7 @@ class RoiDepth:
         height, width = image.shape[:2]
         multiple = encoder.SIZE_MULTIPLE
         if rescale:
-            wanted = photo_focal_length(self.network)
-            width = multiple * max(1, round(width * wanted / camera.focal_length[0] / multiple))
+            width = multiple * max(1, round(width * self.photo_focal_length / camera.focal_length[0] / multiple))
             height = max(1, round(image.shape[0] * width / image.shape[1]))
             if height * width > LARGEST_PHOTO:
                 raise ValueError(

@@ -41,7 +41,7 @@ def start(seed=1, threads=2):
         raise RuntimeError("call start() before anything imports keras or tensorflow: restart the kernel")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _held_stderr():
+    with held_stderr():
         if os.environ["KERAS_BACKEND"] == "tensorflow":
             import tensorflow as tf
 
@@ -55,7 +55,7 @@ def start(seed=1, threads=2):
 
 
 @contextmanager
-def _held_stderr():
+def held_stderr():
     """Holds file descriptor 2 in a file; if the block fails, its text is let through."""
     sys.stderr.flush()
     kept = os.dup(2)
