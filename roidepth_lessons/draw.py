@@ -335,7 +335,7 @@ def save(figure, path, dots_per_inch=DOTS_PER_INCH):
         figure.savefig(temporary, format="png", dpi=dots_per_inch, metadata=metadata)
         os.replace(temporary, path)
     except OSError as error:
-        raise OSError(error.errno, f"can't be written: {error.strerror}", str(path)) from error
+        raise OSError(error.errno, f"can't be written: {error.strerror or error}", str(path)) from error
     finally:
         with contextlib.suppress(OSError):  # it may be the folder that is at fault
             temporary.unlink(missing_ok=True)

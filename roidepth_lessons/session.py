@@ -45,6 +45,8 @@ def start(seed=1, threads=2):
         if os.environ["KERAS_BACKEND"] == "tensorflow":
             import tensorflow as tf
 
+            # A lesson that decodes windows of many sizes is told else, once, that tracing is expensive.
+            tf.get_logger().setLevel("ERROR")
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
             tf.add(1.0, 1.0)
