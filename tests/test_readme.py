@@ -99,6 +99,13 @@ def test_speed_is_as_stored(size):
     assert text in row(f"time of a frame with ROI depth, {size}")
 
 
+def test_speed_by_number_of_boxes_is_as_stored():
+    cases = result("results/benchmark_boxes_384x1248.json")["cases"]
+    none, *some = (f"{cases[count]['planned_over_full']:.2f}" for count in ("0", "5", "15", "40"))
+    said = row("the same by number of boxes, drawn from 99 real frames' labels, 384x1248")
+    assert f"{none} of full decoding without a box, {some[0]} with 5, {some[1]} with 15, {some[2]} with 40" in said
+
+
 def test_planned_work_is_as_stored():
     work = result("results/planned_work_384x1248.json")["work"]["planned_windows"]
     assert f"mean {100 * work['mean']:.1f} %, most {100 * work['max']:.0f} %" in row("work of the depth head")
