@@ -106,6 +106,12 @@ def test_speed_by_number_of_boxes_is_as_stored():
     assert f"{none} of full decoding without a box, {some[0]} with 5, {some[1]} with 15, {some[2]} with 40" in said
 
 
+def test_alternatives_are_as_stored():
+    times = result("results/benchmark_alternatives_384x1248.json")["times_roi"]
+    said = row("beside a detector and a depth network of its own")
+    assert f"{times['two_networks']:.1f} and {times['vision_transformer']:.1f} times as long" in said
+
+
 def test_planned_work_is_as_stored():
     work = result("results/planned_work_384x1248.json")["work"]["planned_windows"]
     assert f"mean {100 * work['mean']:.1f} %, most {100 * work['max']:.0f} %" in row("work of the depth head")
