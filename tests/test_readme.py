@@ -108,7 +108,7 @@ def test_speed_by_number_of_boxes_is_as_stored():
 
 def test_alternatives_are_as_stored():
     times = result("results/benchmark_alternatives_384x1248.json")["times_roi"]
-    said = row("beside a detector and a depth network of its own")
+    said = row("beside a detector and a depth network of its own, and")
     assert f"{times['two_networks']:.1f} and {times['vision_transformer']:.1f} times as long" in said
 
 
