@@ -83,13 +83,29 @@ def time_cases(model, cases, plans, rounds, seed=0):
     Returns:
         By name, seconds (rounds, cases, 2): of the whole frame, and of planning and decoding.
     """
-    generator, names = np.random.default_rng(seed), list(plans)
-    seconds = np.zeros((len(names), rounds + 1, len(cases), 2))
+    timers = {name: lambda *case, plan=plan: _time_one(model, *case, plan) for name, plan in plans.items()}
+    return interleave(timers, cases, rounds, seed)
+
+
+def interleave(timers, cases, rounds, seed=0):
+    """Calls every timer on every case, in an order that changes every round; a first round only warms up.
+
+    Args:
+        timers: By name, functions of a case's parts that return what they measured: a number, or several.
+        cases: Tuples.
+        rounds: How often.
+        seed: Of the order.
+
+    Returns:
+        By name, an array (rounds, cases, ...) of what the timer returned.
+    """
+    generator, names = np.random.default_rng(seed), list(timers)
+    measured = {name: [[None] * len(cases) for _ in range(rounds + 1)] for name in names}
     for repeat in range(rounds + 1):
         for case in generator.permutation(len(cases)):
             for number in generator.permutation(len(names)):
-                seconds[number, repeat, case] = _time_one(model, *cases[case], plans[names[number]])
-    return dict(zip(names, seconds[:, 1:], strict=True))
+                measured[names[number]][repeat][case] = timers[names[number]](*cases[case])
+    return {name: np.array(each[1:]) for name, each in measured.items()}
 
 
 def _time_one(model: RoiDepth, photo, camera, boxes, plan):
@@ -153,19 +169,13 @@ def compare_runtimes(models, height=128, width=416, frames=8, rounds=10, seed=0)
             raise ValueError(f"{name}: the export is for {size[0]}x{size[1]} pixels, not for {height}x{width}")
     scenes = [streets.draw_street([seed, index], height, width) for index in range(frames)]
     boxes = [_boxes(scene) for scene in scenes]
-    generator = np.random.default_rng(seed)
-    seconds = np.zeros((rounds + 1, frames, len(models), 2))
-    shares = np.zeros((frames, len(models)))
-    for repeat in range(rounds + 1):
-        for frame in generator.permutation(frames):
-            for place in generator.permutation(len(models)):
-                timed = _time_runtime(list(models.values())[place], scenes[frame], boxes[frame])
-                seconds[repeat, frame, place], shares[frame, place] = timed[:2], timed[2]
-    runtimes = {}
-    for place, name in enumerate(models):
-        rows = {"head_work": float(shares[:, place].mean())}
+    timers = {name: partial(_time_runtime, each) for name, each in models.items()}
+    measured = interleave(timers, list(zip(scenes, boxes, strict=True)), rounds, seed)
+    runtimes, reference = {}, next(iter(measured.values()))
+    for name, each in measured.items():
+        rows = {"head_work": float(each[0, :, 2].mean())}
         for part, kind in enumerate(("detect", "roi")):
-            times, first = seconds[1:, :, place, part], seconds[1:, :, 0, part]
+            times, first = each[..., part], reference[..., part]
             rows[kind] = {
                 "ms": float(np.median(times)) * 1000,
                 "ms_range": _range(times * 1000),

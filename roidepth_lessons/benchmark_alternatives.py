@@ -6,13 +6,14 @@ weights, since only its time is asked for; it finds no objects, so a detector wo
 """
 
 import time
+from functools import partial
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from . import depth
-from .benchmark import check_size
+from .benchmark import check_size, interleave
 from .compiled import Compiled
 
 PATCH = 14
@@ -127,16 +128,8 @@ def benchmark_alternatives(program, cases, rounds=7, seed=0):
     height, width = cases[0][0].shape[:2]
     check_size(height, width)
     ways = _ways(program, height, width)
-    generator, names = np.random.default_rng(seed), list(ways)
-    seconds = np.zeros((len(names), rounds + 1, len(cases)))
-    for repeat in range(rounds + 1):
-        for case in generator.permutation(len(cases)):
-            for number in generator.permutation(len(names)):
-                start = time.perf_counter()
-                ways[names[number]](*cases[case])
-                seconds[number, repeat, case] = time.perf_counter() - start
-    times = dict(zip(names, seconds[:, 1:], strict=True))
-    ratios = {name: times[name] / times["roi"] for name in names if name != "roi"}
+    times = interleave({name: partial(_time, way) for name, way in ways.items()}, cases, rounds, seed)
+    ratios = {name: each / times["roi"] for name, each in times.items() if name != "roi"}
     return {
         "height": height,
         "width": width,
@@ -148,6 +141,12 @@ def benchmark_alternatives(program, cases, rounds=7, seed=0):
             name: [float(end) for end in np.quantile(each, [0.05, 0.95])] for name, each in ratios.items()
         },
     }
+
+
+def _time(way, *case):
+    start = time.perf_counter()
+    way(*case)
+    return time.perf_counter() - start
 
 
 def _ways(program, height, width):

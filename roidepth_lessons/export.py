@@ -120,10 +120,7 @@ class Buckets:
         Raises:
             ValueError: if the window is empty or reaches outside the frame.
         """
-        top, left, bottom, right = (int(edge) for edge in window)
-        if not (0 <= top < bottom <= self.rows and 0 <= left < right <= self.columns):
-            where = f"the {self.rows}x{self.columns} cells"
-            raise ValueError(f"window {(top, left, bottom, right)} does not lie inside {where}")
+        top, left, bottom, right = roi.check_window(window, self.rows, self.columns)
         height, width = self.sizes[int(self._smallest(bottom - top, right - left))]
         top, left = min(top, self.rows - height), min(left, self.columns - width)
         return top, left, top + height, left + width

@@ -140,8 +140,7 @@ def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES, processes=
         RuntimeError: if a training fails; names its log. If another process is at work in `work`.
     """
     settings, root, work = settings or Settings(), Path(root).resolve(), Path(work).resolve()
-    splits, known = train.read_folds(root, settings.folds, validation=0)
-    drives = {frame_id: known[frame_id] for frame_id in kitti.frame_ids(root)}
+    splits, drives = _folds(root, settings.folds)
     with only_run(work):
         _claim(work, settings, drives)
         _draw_streets(recipes, work, settings)
@@ -150,11 +149,8 @@ def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES, processes=
         figures = {}
         for number, recipe in enumerate(recipes, start=1):
             print(f"recipe {number} of {len(recipes)}: {recipe.name}")
-            path = (
-                work / "measured" / (recipe.name.replace("; ", "_").replace(", then ", "_").replace(" ", "_") + ".json")
-            )
             weights = [fold_weights(recipe, fold, work) for fold in range(1, settings.folds + 1)]
-            figures[recipe.name] = _measured(path, weights, root, splits, drives)
+            figures[recipe.name] = _measured(_measured_path(recipe, work), weights, root, splits, drives)
         results = {
             "settings": asdict(settings),
             "frames": len(drives),
@@ -189,8 +185,7 @@ def cross_validate(root, out=FULL_RESULTS, work=FULL_WORK, training=FULL, start=
         ValueError, RuntimeError: see :func:`run`.
     """
     root, work, start = Path(root).resolve(), Path(work).resolve(), Path(start).resolve()
-    splits, known = train.read_folds(root, training.folds, validation=0)
-    drives = {frame_id: known[frame_id] for frame_id in kitti.frame_ids(root)}
+    splits, drives = _folds(root, training.folds)
     with only_run(work):
         _claim(work, training, drives)
         trainings = {
@@ -201,6 +196,12 @@ def cross_validate(root, out=FULL_RESULTS, work=FULL_WORK, training=FULL, start=
         figures = _measured(work / "measured.json", list(trainings), root, splits, drives)["figures"]
         command = facts("python -m roidepth_lessons roads ROOT --full")
         return _write_json(out, {"settings": asdict(training), **figures, **command})
+
+
+def _folds(root, folds):
+    """All splits, without drives held out for choosing, and the drive of each frame that is there."""
+    splits, known = train.read_folds(root, folds, validation=0)
+    return splits, {frame_id: known[frame_id] for frame_id in kitti.frame_ids(root)}
 
 
 def _claim(work, settings, drives):
@@ -354,6 +355,11 @@ def _seconds(weights):
 
 
 # Measuring -----------------------------------------------------------------------------------------------------------
+
+
+def _measured_path(recipe, work):
+    name = recipe.name.replace("; ", "_").replace(", then ", "_").replace(" ", "_")
+    return work / "measured" / f"{name}.json"
 
 
 def _measured(path, weights_of_folds, root, splits, drives):
