@@ -46,11 +46,15 @@ def benchmark(model, height=128, width=416, frames=12, rounds=10, seed=0):
     scenes = [streets.draw_street([seed, index], height, width) for index in range(frames)]
     cases = [(scene.image, scene.camera, _boxes(scene)) for scene in scenes]
     seconds = time_cases(model, cases, planners(model), rounds, seed)
-    size = height // roi.STRIDE + 2 * HALO, width // roi.STRIDE + 2 * HALO
-    shares = [model.plan(boxes, size, "roi").share for *_, boxes in cases]
+    shares = [model.plan(boxes, padded_size(height, width), "roi").share for *_, boxes in cases]
     boxes = float(np.mean([len(boxes) for *_, boxes in cases]))
     summary = {"boxes": boxes, **summarise_times(seconds), "head_work": float(np.mean(shares))}
     return {"height": height, "width": width, "frames": frames, "rounds": rounds, **summary}
+
+
+def padded_size(height, width):
+    """Rows and columns of the padded features of a photo."""
+    return height // roi.STRIDE + 2 * HALO, width // roi.STRIDE + 2 * HALO
 
 
 def check_times(height, width, frames, rounds):

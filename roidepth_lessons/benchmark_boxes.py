@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from . import CLASSES, depth, roi, streets
-from .benchmark import check_size, multiply_adds, planners, summarise_times, time_cases
+from .benchmark import check_size, multiply_adds, padded_size, planners, summarise_times, time_cases
 
 COUNTS = (0, 1, 5, 15, 40)
 """Boxes in a frame."""
@@ -90,7 +90,7 @@ def _cells(padded_size):
 
 
 def _counts(plans, chosen, height, width):
-    size = height // roi.STRIDE + 2 * depth.HALO, width // roi.STRIDE + 2 * depth.HALO
+    size = padded_size(height, width)
     windows, planned = ([plans[name](boxes, size) for boxes in chosen] for name in ("roi", "planned"))
     return {
         "boxes": float(np.mean([len(boxes) for boxes in chosen])),
@@ -123,7 +123,7 @@ def calibrate(model, height, width, rounds=15, seed=0):
     sizes = sorted({(max(1, round(rows * a)), max(1, round(columns * b))) for a in shares for b in (a / 2, a)})
     plans = [_one_window(model, *size, rows, columns) for size in sizes]
     channels = model.depth_head.input_shape[-1]
-    features = generator.normal(size=(1, rows + 2 * depth.HALO, columns + 2 * depth.HALO, channels))
+    features = generator.normal(size=(1, *padded_size(height, width), channels))
     features = ops.convert_to_tensor(features.astype("float32"))
     seconds = np.zeros((rounds + 2, len(plans)))
     for repeat in range(rounds + 2):

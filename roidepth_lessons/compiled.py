@@ -45,35 +45,39 @@ class WindowDecoder:
 
     def __init__(self, head, halo):
         self._margin = 2 * halo
-        if keras.backend.backend() == "jax":
-            self._function = _compile(self._slice_and_decode(head), head, static=("size",))
-        else:
-            self._function = _compile(self._cut_and_decode(head), head)
+        self._decode = (_decoder_by_size if keras.backend.backend() == "jax" else _decoder_of_any_size)(head)
 
     def __call__(self, features, window):
         top, left, bottom, right = (int(edge) for edge in window)
-        features = ops.convert_to_tensor(features)
-        if keras.backend.backend() == "jax":
-            size = bottom - top + self._margin, right - left + self._margin
-            return self._function(features, np.array([top, left]), size=size)
-        # A plain number would be compiled in, and each window compiled anew.
-        edges = ops.convert_to_tensor(np.array([top, left, bottom + self._margin, right + self._margin], "int32"))
-        return self._function(features, edges)
+        edges = top, left, bottom + self._margin, right + self._margin
+        return self._decode(ops.convert_to_tensor(features), edges)
 
-    @staticmethod
-    def _cut_and_decode(head):
-        def decode(features, edges):
-            return head(features[:, edges[0] : edges[2], edges[1] : edges[3]], training=False)
 
-        return decode
+def _decoder_of_any_size(head):
+    """A function of features and a window's edges in them, compiled for all windows."""
 
-    @staticmethod
-    def _slice_and_decode(head):
-        def decode(features, corner, size):  # JAX compiles for a size, not for a place
-            shape = features.shape[0], *size, features.shape[3]
-            return head(ops.slice(features, (0, corner[0], corner[1], 0), shape), training=False)
+    def cut_and_decode(features, edges):
+        return head(features[:, edges[0] : edges[2], edges[1] : edges[3]], training=False)
 
-        return decode
+    function = _compile(cut_and_decode, head)
+    # Plain numbers would be compiled in, and each window compiled anew.
+    return lambda features, edges: function(features, ops.convert_to_tensor(np.array(edges, "int32")))
+
+
+def _decoder_by_size(head):
+    """The same, compiled for each size of windows, wherever they are: JAX must know the size."""
+
+    def slice_and_decode(features, corner, size):
+        shape = features.shape[0], *size, features.shape[3]
+        return head(ops.slice(features, (0, corner[0], corner[1], 0), shape), training=False)
+
+    function = _compile(slice_and_decode, head, static=("size",))
+
+    def decode(features, edges):
+        top, left, bottom, right = edges
+        return function(features, np.array([top, left]), size=(bottom - top, right - left))
+
+    return decode
 
 
 def _compile(function, model, static=()):

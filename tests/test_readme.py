@@ -121,6 +121,8 @@ def test_training_is_as_its_card_says():
     card = result("weights/streets.json")
     assert f"{card['settings']['streets']:,} drawn streets" in README
     assert f"{card['training_seconds']:,} s" in README
+    card = result("weights/streets_192x640.json")
+    assert f"on {card['settings']['streets']:,} larger ones more, in {card['training_seconds']:,} s" in README
 
 
 def test_every_command_is_in_the_table_and_no_other():
