@@ -72,6 +72,15 @@ def only_run(folder, what="run"):
         own.unlink(missing_ok=True)
 
 
+def clear_dead_locks(folder):
+    """Removes the locks that killed processes left in a folder, for who has nothing to do there but look.
+
+    What may not be removed, in a folder that is read-only, stays: it holds nobody up.
+    """
+    with contextlib.suppress(OSError):
+        _other_run(Path(folder) / _lock_name(), "run")
+
+
 def _other_run(own, what):
     """The lock of a process that may be alive, or None; those of the dead are removed."""
     for path in sorted(own.parent.glob(".*.lock")):

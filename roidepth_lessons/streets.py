@@ -21,7 +21,7 @@ from . import __version__, kitti
 from .camera import Calibration, Camera
 from .frames import Frame
 from .kitti import write_frame, write_text
-from .processes import end_with_parent, only_run
+from .processes import clear_dead_locks, end_with_parent, only_run
 from .session import ProgressLine
 from .street_labels import label_objects, lidar_points
 from .street_layout import LOOKS, lay_out
@@ -100,6 +100,7 @@ def write_streets(root, count, seed=0, height=128, width=416, workers=None, prog
     facts = {**kind, "version": __version__}
     noted = _read_note(root, facts)
     if noted is not None and noted >= count and not _missing(root, count):
+        clear_dead_locks(root)  # of a run that was killed between its last street and its end
         if progress:
             with ProgressLine() as line:
                 line.end(_bar(count, count))
