@@ -362,6 +362,10 @@ def predict_command(options):
 def benchmark_command(options):
     """Prints and writes the same figures."""
     _check_outputs(options.json)
+    if options.labels and not (options.boxes or options.alternatives):
+        raise ValueError(
+            "--labels goes with --boxes or --alternatives; the other kinds take the boxes of drawn streets"
+        )
     model = _load(options.weights, threads=options.threads)
     from . import benchmark
 
@@ -372,7 +376,17 @@ def benchmark_command(options):
     else:
         figures = benchmark.benchmark(model, options.height, options.width, rounds=options.rounds)
         print(json.dumps(figures, indent=2))
-    _write_json(options.json, figures)
+    _write_json(options.json, {**_benchmark_facts(options), **figures})
+
+
+def _benchmark_facts(options):
+    """The command, with file names instead of paths, which differ by machine, and the threads."""
+    words = [f"--{kind}" for kind in ("boxes", "alternatives") if getattr(options, kind)]
+    words += [f"--weights {Path(options.weights).name}"]
+    words += [f"--exported {Path(folder).name}" for folder in options.exported]
+    words += [f"--labels {Path(options.labels).name}"] if options.labels else []
+    words += [f"--{name} {getattr(options, name)}" for name in ("height", "width", "threads", "rounds")]
+    return {"command": " ".join(["benchmark", *words]), "threads": options.threads}
 
 
 def _compare_runtimes(model, options):
@@ -383,10 +397,6 @@ def _compare_runtimes(model, options):
         exported = export.load(folder, options.threads)
         runtimes[f"{exported.card['format']} {exported.card['precision']}"] = exported
     figures = benchmark.compare_runtimes(runtimes, options.height, options.width, rounds=options.rounds)
-    words = [f"--weights {Path(options.weights).name}"]
-    words += [f"--exported {Path(folder).name}" for folder in options.exported]
-    words += [f"--{name} {getattr(options, name)}" for name in ("height", "width", "threads", "rounds")]
-    figures = {"command": " ".join(["benchmark", *words]), "threads": options.threads, **figures}
     print(json.dumps(figures, indent=2))
     return figures
 
@@ -397,10 +407,11 @@ def _benchmark_on_boxes(model, options):
     size = options.height, options.width
     pool = _label_boxes(options) if options.labels else None
     if options.boxes:
-        figures = benchmark_boxes.benchmark_boxes(model, *size, pool)
+        figures = benchmark_boxes.benchmark_boxes(model, *size, pool, rounds=options.rounds)
         print(benchmark_boxes.table(figures))
         return figures
-    figures = benchmark_alternatives.benchmark_alternatives(model, benchmark_boxes.whole_frames(*size, pool))
+    frames = benchmark_boxes.whole_frames(*size, pool)
+    figures = benchmark_alternatives.benchmark_alternatives(model, frames, options.rounds)
     print(benchmark_alternatives.table(figures))
     return figures
 

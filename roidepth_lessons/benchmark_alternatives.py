@@ -14,7 +14,7 @@ from keras import layers, ops
 
 from . import depth
 from .benchmark import check_size, interleave
-from .compiled import Compiled
+from .compiled import Compiled, fold_batch_normalization
 
 PATCH = 14
 """Pixels of a vision transformer's patch, in each direction."""
@@ -150,7 +150,7 @@ def _time(way, *case):
 
 
 def _ways(program, height, width):
-    other = keras.models.clone_model(program.encoder)
+    other = fold_batch_normalization(keras.models.clone_model(program.encoder))
     dense = Compiled(build_dense_depth(other, program.depth_head))
     size = [PATCH * max(1, round(side / PATCH)) for side in (height, width)]
     transformer = Compiled(build_vision_transformer_depth(*size))

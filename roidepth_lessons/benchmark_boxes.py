@@ -1,7 +1,7 @@
 """How the time of a frame grows with its boxes, on the boxes of real frames; and what a window costs on this machine.
 
 The planner counts multiplications. A call costs time besides, however small its window; :func:`calibrate` measures how
-many multiplications that time is worth here, and `roi.with_overhead` tells the planner.
+many multiplications that time is worth here, and `roi.plan_windows` takes that into account.
 """
 
 import sys
@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from . import CLASSES, depth, roi, streets
-from .benchmark import check_size, multiply_adds, padded_size, planners, summarise_times, time_cases
+from .benchmark import check_size, interleave, multiply_adds, padded_size, planners, summarise_times, time_cases
 
 COUNTS = (0, 1, 5, 15, 40)
 """Boxes in a frame."""
@@ -51,9 +51,9 @@ def benchmark_boxes(model, height, width, pool=None, counts=COUNTS, photos=6, ro
     frames = whole_frames(height, width, pool, photos, seed)
     memory = _memory(model, *frames[0][:2], every[:5])
     calibration = calibrate(model, height, width, seed=seed)
-    cost = roi.with_overhead(model.head_work, calibration["overhead_operations"])
     plans = planners(model)
-    plans["planned"] = lambda boxes, size: roi.plan_windows(boxes, *_cells(size), cost)
+    overhead = calibration["overhead_operations"]
+    plans["planned"] = lambda boxes, size: roi.plan_windows(boxes, *_cells(size), model.head_work, overhead=overhead)
     cases = {}
     for count in (*counts, "real"):
         chosen = frames
@@ -65,7 +65,7 @@ def benchmark_boxes(model, height, width, pool=None, counts=COUNTS, photos=6, ro
     return {
         "height": height, "width": width, "photos": photos, "rounds": rounds, "boxes_from": boxes_from,
         "calibration": calibration, "cases": cases,
-        "work_rate": work_rate(model, cases[str(counts[0])], height, width), "memory_mb": memory,
+        "work_rate": work_rate(model, height, width, seed=seed), "memory_mb": memory,
     }  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def calibrate(model, height, width, rounds=15, seed=0):
 
     Returns:
         A dictionary: ``overhead_ms`` per window and ``operations_per_ms``, from a line fitted to the medians so that
-        relative errors count; ``overhead_operations``, the one times the other, which `roi.with_overhead` takes;
+        relative errors count; ``overhead_operations``, the one times the other, which `roi.plan_windows` takes;
         ``windows``, a row for each size: ``rows``, ``columns``, ``operations``, ``ms`` measured and ``fitted_ms``.
     """
     generator = np.random.default_rng(seed)
@@ -161,33 +161,43 @@ def fit_costs(sizes, operations, milliseconds):
 # Against the machine -------------------------------------------------------------------------------------------------
 
 
-def work_rate(model, times, height, width, size=1024, rounds=9):
+def work_rate(model, height, width, size=1024, rounds=15, seed=0):
     """Multiplications with additions a second, beside those of a matrix product on the same machine, moments apart.
 
     Args:
         model: A `model.RoiDepth`.
-        times: Of `benchmark.summarise_times`: ``detect_ms`` and ``full_head_ms`` are looked at.
-        height, width: Of the photos that were timed.
+        height, width: Of the photo, in pixels.
         size: Rows and columns of the matrices, float32.
-        rounds: How often they are multiplied; the best time but for the first counts, as for any product.
+        rounds: How often each is timed, interleaved; one more round warms up.
+        seed: Of the order.
 
     Returns:
-        ``matrix_product``, ``detection`` and ``full_head`` in 10^9 a second; ``detection_share`` and
-        ``full_head_share`` of the first.
+        ``matrix_product``, ``detection`` and ``full_head``, medians in 10^9 a second; ``detection_share`` and
+        ``full_head_share`` of the first, medians of the rounds' ratios.
     """
+    scene = streets.draw_street(seed, height, width)
+    _, features = model.find(scene.image, scene.camera)
+    full = model.plan([], padded_size(height, width), "full")
     matrix = ops.convert_to_tensor(np.random.default_rng(0).normal(size=(size, size)).astype("float32"))
-    seconds = []
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
-        ops.convert_to_numpy(ops.matmul(matrix, matrix))
-        seconds.append(time.perf_counter() - start)
-    product = size**3 / np.median(seconds[1:])
     cells = height // roi.STRIDE, width // roi.STRIDE
     detection = multiply_adds(model.encoder, (1, height, width, 3), (1, 4))
     detection += multiply_adds(model.detection_head, (1, *cells, model.depth_head.input_shape[-1]))
-    rates = detection / times["detect_ms"] * 1000, float(model.head_work(*cells)) / times["full_head_ms"] * 1000
-    figures = {"matrix_product": product / 1e9, "detection": rates[0] / 1e9, "full_head": rates[1] / 1e9}
-    return figures | {"detection_share": rates[0] / product, "full_head_share": rates[1] / product}
+    operations = {"matrix_product": size**3, "detection": detection, "full_head": float(model.head_work(*cells))}
+    timers = {
+        "matrix_product": lambda: _seconds(lambda: ops.convert_to_numpy(ops.matmul(matrix, matrix))),
+        "detection": lambda: _seconds(lambda: model.find(scene.image, scene.camera)),
+        "full_head": lambda: _seconds(lambda: model.decode(features, full)),
+    }
+    rates = {name: operations[name] / each / 1e9 for name, each in interleave(timers, [()], rounds, seed).items()}
+    shares = {name: float(np.median(rates[name] / rates["matrix_product"])) for name in ("detection", "full_head")}
+    medians = {name: float(np.median(each)) for name, each in rates.items()}
+    return medians | {f"{name}_share": share for name, share in shares.items()}
+
+
+def _seconds(work):
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def _memory(model, photo, camera, boxes):

@@ -163,7 +163,7 @@ class Exported(RoiDepth):
 
     def __init__(self, card, detector, heads, threshold):
         self.card = card
-        self.threshold = threshold
+        self.threshold, self.overhead = threshold, 0.0
         self.photo_focal_length = card["photo_focal_length"]
         self.size = card["height"], card["width"]
         self.head_work = Buckets(

@@ -15,7 +15,7 @@ from PIL import Image
 
 from . import CLASSES, depth, detection, encoder, metrics, pretrained, roi
 from .camera import Camera, resize_nearest
-from .compiled import Compiled, WindowDecoder
+from .compiled import Compiled, WindowDecoder, fold_batch_normalization
 
 CANONICAL_FOCAL_LENGTH = 240.0
 """Pixels. Depths inside the network are those of a camera with this focal length: metres * 240 / focal length. Photos
@@ -230,17 +230,19 @@ class RoiDepth:
     """From a photo to objects with distances; depth is decoded only inside their boxes.
 
     `find` and `decode` run the two networks; a class that runs them elsewhere (`export.Exported`) replaces these
-    two, and what they need: `photo_focal_length`, `head_work`, `threshold`.
+    two, and what they need: `photo_focal_length`, `head_work`, `threshold`, `overhead`.
 
     Args:
         network: A model from :func:`build_network` or :func:`compose`.
         threshold: Objects with a lower score are left out.
+        overhead: What a call for a window costs on this machine besides its work, see `roi.plan_windows`; with it the
+            cheapest plan is that in time and not in operations. Can be set later, as an attribute.
 
     Raises:
         ValueError: if it is another network, or its weights are not all finite: it would seem to see nothing.
     """
 
-    def __init__(self, network, threshold=THRESHOLD):
+    def __init__(self, network, threshold=THRESHOLD, overhead=0.0):
         try:
             parts = [network.get_layer(name) for name in ("encoder", "detection_head", "depth_head")]
         except ValueError as error:
@@ -249,11 +251,12 @@ class RoiDepth:
             raise ValueError(f"network {network.name!r}: its weights hold NaN or infinity; its training has diverged")
         self.network = network
         self.threshold = threshold
+        self.overhead = overhead
         self.encoder, self.detection_head, self.depth_head = parts
         self.head_work = depth.HeadWork(self.depth_head)
         inputs = _network_inputs()
-        features = self.encoder([inputs["image"], inputs["camera"]])
-        found = DecodePeaks(name="decode")(self.detection_head(features))
+        features = fold_batch_normalization(self.encoder)([inputs["image"], inputs["camera"]])
+        found = DecodePeaks(name="decode")(fold_batch_normalization(self.detection_head)(features))
         padded = layers.ZeroPadding2D(depth.HALO, name="pad_once")(features)
         self.detector = keras.Model(inputs, dict(found, features=padded), name="detector")
         self._run_detector = Compiled(self.detector)
@@ -378,7 +381,7 @@ class RoiDepth:
         rows, columns = (size - 2 * depth.HALO for size in padded_size)
         if mode == "full":
             return roi.full_frame(boxes, rows, columns, self.head_work)
-        return roi.plan_windows(boxes, rows, columns, self.head_work, allow_full=mode == "auto")
+        return roi.plan_windows(boxes, rows, columns, self.head_work, allow_full=mode == "auto", overhead=self.overhead)
 
     def decode(self, features, plan):
         """The depth head on every window of the plan: a list of (height, width, 3) arrays.

@@ -79,7 +79,7 @@ def snap_boxes(boxes, rows, columns, widen=0.1):
     return np.clip(cells, 0, [rows, columns, rows, columns]).astype(np.int64)
 
 
-def plan_windows(boxes, rows, columns, work, widen=0.1, allow_full=True):
+def plan_windows(boxes, rows, columns, work, widen=0.1, allow_full=True, overhead=0.0):
     """The cheapest way to decode the depth of all boxes.
 
     Windows are merged greedily, the most profitable pair first, while one window costs less than two. The result is
@@ -89,41 +89,37 @@ def plan_windows(boxes, rows, columns, work, widen=0.1, allow_full=True):
     Args:
         boxes: (n, 4) left, top, right, bottom in pixels; may overlap, repeat, or reach outside the image.
         rows, columns: Size of the features in cells.
-        work: Function of a window's rows and columns (numbers or arrays) that gives its cost.
+        work: Function of a window's rows and columns (numbers or arrays) that gives its operations.
         widen: Share of its size by which a box grows on every side.
         allow_full: Whether the whole frame may be chosen where that is cheaper.
+        overhead: What a call for a window costs besides, however small the window, in operations that take as long:
+            `benchmark_boxes.calibrate` measures it. The more, the fewer and larger windows are cheapest.
 
     Returns:
-        A `Plan`.
+        A `Plan`; its work is without the overhead.
     """
+
+    def cost(rows, columns):
+        return work(rows, columns) + overhead
+
     regions = snap_boxes(boxes, rows, columns, widen)
     window_of = np.full(len(regions), -1)
     inside = np.flatnonzero((regions[:, 2] > regions[:, 0]) & (regions[:, 3] > regions[:, 1]))
     full_work = float(work(rows, columns))
     if len(inside) == 0:
         return Plan("nothing", np.zeros((0, 4), np.int64), window_of, regions, 0.0, full_work)
-    windows, members = _merge_greedily(regions[inside], work)
+    windows, members = _merge_greedily(regions[inside], cost)
     for number, boxes_inside in enumerate(members):
         window_of[inside[boxes_inside]] = number
     around = np.concatenate([regions[inside, :2].min(axis=0), regions[inside, 2:].max(axis=0)])[None]
     plans = [("windows", windows), ("bounding window", around)]
     if allow_full:
         plans.insert(1, ("full frame", np.array([[0, 0, rows, columns]])))
-    costs = [float(_cost(each, work).sum()) for _, each in plans]
-    best = int(np.argmin(costs))
+    best = int(np.argmin([float(_cost(each, cost).sum()) for _, each in plans]))
     if best > 0:
         window_of[inside] = 0
-    return Plan(plans[best][0], plans[best][1], window_of, regions, costs[best], full_work)
-
-
-def with_overhead(work, overhead):
-    """A window's cost with what a call costs besides its work, however small the window: for :func:`plan_windows`.
-
-    Args:
-        work: See there.
-        overhead: In the unit of `work`; `benchmark_boxes.calibrate` measures it.
-    """
-    return lambda rows, columns: work(rows, columns) + overhead
+    kind, windows = plans[best]
+    return Plan(kind, windows, window_of, regions, float(_cost(windows, work).sum()), full_work)
 
 
 def full_frame(boxes, rows, columns, work, widen=0.1):
@@ -147,21 +143,23 @@ def _union(first, second):
 
 def _merge_greedily(windows, work):
     """Merges pairs, the most profitable first, until no merger pays. Returns windows and the members of each."""
-    windows, members = windows.copy(), [[index] for index in range(len(windows))]
-    while len(windows) > 1:
-        cost = _cost(windows, work)
-        union = _union(windows[:, None], windows[None])
-        merged_cost = _cost(union.reshape(-1, 4), work).reshape(len(windows), len(windows))
-        gain = (cost[:, None] + cost[None] - merged_cost).astype(np.float64)
-        np.fill_diagonal(gain, -np.inf)
+    windows, members = windows.copy(), {index: [index] for index in range(len(windows))}
+    cost = _cost(windows, work).astype(np.float64)
+    union = _union(windows[:, None], windows[None]).reshape(-1, 4)
+    gain = cost[:, None] + cost - _cost(union, work).reshape(len(windows), len(windows))
+    np.fill_diagonal(gain, -np.inf)
+    while True:
         keep, drop = sorted(np.unravel_index(np.argmax(gain), gain.shape))
         if gain[keep, drop] <= 0:
             break
-        windows[keep] = union[keep, drop]
-        members[keep] += members[drop]
-        windows = np.delete(windows, drop, axis=0)
-        del members[drop]
-    return windows, members
+        windows[keep] = _union(windows[keep], windows[drop])
+        members[keep] += members.pop(drop)
+        gain[drop], gain[:, drop] = -np.inf, -np.inf
+        # Only what the grown window gains with others has changed.
+        cost[keep] = _cost(windows[keep][None], work)[0]
+        grown = cost[keep] + cost - _cost(_union(windows[keep], windows), work)
+        gain[keep] = gain[:, keep] = np.where(np.isneginf(gain[keep]), -np.inf, grown)
+    return windows[list(members)], list(members.values())
 
 
 def gather_window(padded_features, window, halo):

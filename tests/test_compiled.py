@@ -38,6 +38,63 @@ def test_a_compiled_model_follows_its_weights_and_takes_any_size():
             kernel.assign(kernel * 1.5)
 
 
+def random_statistics(network, seed=0):
+    """Batch normalisations that do something."""
+    generator = np.random.default_rng(seed)
+    for variable in network.variables:
+        if any(part in variable.path for part in ("norm", "variance")):
+            variable.assign(generator.uniform(0.5, 2, variable.shape))
+
+
+def test_folded_it_says_the_same_and_follows_the_weights():
+    encoder = tiny.small_network().get_layer("encoder")
+    folded = compiled.fold_batch_normalization(encoder)
+    norms = sum(isinstance(each, keras.layers.BatchNormalization) for each in encoder.layers)
+    assert sum(isinstance(each, compiled.FoldedConvolution) for each in folded.layers) == norms > 10
+    assert {id(each) for each in folded.variables} == {id(each) for each in encoder.variables}
+    image = np.random.default_rng(0).uniform(0, 255, size=(1, 64, 96, 3)).astype("float32")
+    inputs = [image, np.array([[200, 200, 48, 32]], "float32")]
+    before = None
+    for seed in (1, 2):
+        random_statistics(encoder, seed)
+        wanted, said = (np.asarray(each.predict_on_batch(inputs)) for each in (encoder, folded))
+        np.testing.assert_allclose(said, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+        assert before is None or np.abs(said - before).max() > 0.01 * np.abs(said).max()
+        before = said
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("center", "scale"), [(True, True), (False, True), (True, False)])
+def test_folding_minds_biases_and_what_a_normalisation_leaves_out(bias, center, scale):
+    rows = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", use_bias=bias, bias_initializer="normal")(rows)
+    network = keras.Model(rows, keras.layers.BatchNormalization(center=center, scale=scale, name="norm")(x))
+    random_statistics(network)
+    folded = compiled.fold_batch_normalization(network)
+    assert isinstance(folded.layers[-1], compiled.FoldedConvolution)
+    values = np.random.default_rng(3).normal(size=(2, 9, 12, 3)).astype("float32")
+    wanted, said = (np.asarray(each.predict_on_batch(values)) for each in (network, folded))
+    np.testing.assert_allclose(said, wanted, rtol=0, atol=1e-5)
+
+
+def test_what_cannot_be_folded_stays():
+    """A convolution that something else reads, too; one with an activation; a sum; a layer that is called twice."""
+    norm, conv = keras.layers.BatchNormalization, keras.layers.Conv2D
+    rows = keras.Input((None, None, 3))
+    x = conv(3, 3, padding="same")(rows)
+    read_twice = keras.layers.Add()([norm()(x), x])
+    activated = norm()(conv(3, 1, activation="relu")(read_twice))
+    shared = conv(3, 1)
+    network = keras.Model(rows, norm()(activated + rows))
+    assert compiled.fold_batch_normalization(network) is network
+    twice = keras.Model(rows, norm()(shared(shared(rows))))
+    assert compiled.fold_batch_normalization(twice) is twice
+    inner = keras.Model(rows, norm()(conv(2, 1)(rows)))
+    chain = keras.Sequential([keras.Input((None, None, 3)), conv(2, 1), norm()])
+    assert compiled.fold_batch_normalization(inner) is not inner
+    assert compiled.fold_batch_normalization(chain) is chain
+
+
 def test_it_runs_in_inference_mode():
     layer = keras.layers.BatchNormalization()
     network = keras.Sequential([keras.Input((3,)), layer])
