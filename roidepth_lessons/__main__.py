@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 from . import DATA_FOLDER, LARGE_STREET_WEIGHTS, SHIPPED_WEIGHTS
@@ -369,14 +370,16 @@ def benchmark_command(options):
     model = _load(options.weights, threads=options.threads)
     from . import benchmark
 
+    as_text = partial(json.dumps, indent=2)
     if options.exported:
         figures = _compare_runtimes(model, options)
     elif options.boxes or options.alternatives:
-        figures = _benchmark_on_boxes(model, options)
+        figures, as_text = _benchmark_on_boxes(model, options)
     else:
         figures = benchmark.benchmark(model, options.height, options.width, rounds=options.rounds)
-        print(json.dumps(figures, indent=2))
-    _write_json(options.json, {**_benchmark_facts(options), **figures})
+    figures = {**_benchmark_facts(options), **figures}
+    print(as_text(figures))
+    _write_json(options.json, figures)
 
 
 def _benchmark_facts(options):
@@ -396,9 +399,7 @@ def _compare_runtimes(model, options):
     for folder in options.exported:
         exported = export.load(folder, options.threads)
         runtimes[f"{exported.card['format']} {exported.card['precision']}"] = exported
-    figures = benchmark.compare_runtimes(runtimes, options.height, options.width, rounds=options.rounds)
-    print(json.dumps(figures, indent=2))
-    return figures
+    return benchmark.compare_runtimes(runtimes, options.height, options.width, rounds=options.rounds)
 
 
 def _benchmark_on_boxes(model, options):
@@ -408,12 +409,9 @@ def _benchmark_on_boxes(model, options):
     pool = _label_boxes(options) if options.labels else None
     if options.boxes:
         figures = benchmark_boxes.benchmark_boxes(model, *size, pool, rounds=options.rounds)
-        print(benchmark_boxes.table(figures))
-        return figures
+        return figures, benchmark_boxes.table
     frames = benchmark_boxes.whole_frames(*size, pool)
-    figures = benchmark_alternatives.benchmark_alternatives(model, frames, options.rounds)
-    print(benchmark_alternatives.table(figures))
-    return figures
+    return benchmark_alternatives.benchmark_alternatives(model, frames, options.rounds), benchmark_alternatives.table
 
 
 def _label_boxes(options):

@@ -615,6 +615,8 @@ def test_benchmark_writes_times_and_ratios(run, tiny_weights, tmp_path, monkeypa
     figures = json.loads(out.read_text())
     assert json.loads(said) == figures
     assert (figures["height"], figures["width"], figures["frames"]) == (64, 128, 2)
+    assert figures["command"].startswith("benchmark --weights ")
+    assert figures["command"].endswith(".keras --height 64 --width 128 --threads 2 --rounds 10")
     assert figures["full_ms"] > figures["full_head_ms"] > 0
     for name in ("roi_ms", "detect_ms", "roi_head_ms", "roi_over_full", "roi_over_detect"):
         assert figures[name] > 0
@@ -627,6 +629,7 @@ def test_benchmark_writes_times_and_ratios(run, tiny_weights, tmp_path, monkeypa
 def test_benchmark_with_wrong_input(run, tiny_weights, other_weights, tmp_path):
     assert_error(run("benchmark", "--height=100", "--weights", tiny_weights), "multiples of 32", "100x416")
     assert_error(run("benchmark", "--weights", other_weights), other_weights, "not a weights file")
+    assert_error(run("benchmark", "--weights", tiny_weights, "--labels", tmp_path), "--labels goes with --boxes")
     assert_error(run("benchmark", "--weights", tiny_weights, "--json", tmp_path), tmp_path, "folder")
 
 
