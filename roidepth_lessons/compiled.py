@@ -5,8 +5,8 @@ that is only compiled, so each backend's stands here, and nowhere else.
 
 >>> head = keras.Sequential([keras.Input((None, None, 2)), keras.layers.Conv2D(1, 3)])
 >>> features = np.ones((1, 9, 12, 2), "float32")
->>> WindowDecoder(head, halo=1)(features, (1, 2, 4, 8)).shape == (1, 3, 6, 1)
-True
+>>> [tuple(each.shape) for each in WindowDecoder(head, halo=1)(features, [(1, 2, 4, 8), (0, 0, 2, 2)])]
+[(1, 3, 6, 1), (1, 2, 2, 1)]
 """
 
 import keras
@@ -132,40 +132,56 @@ def _is_plain(convolution):
 
 
 class WindowDecoder:
-    """A head on windows of features that were padded once: gathered and decoded in one compiled call.
+    """A head on windows of features that were padded once: gathered and decoded in few compiled calls.
 
     Args:
         head: A Keras model that is closed under cropping, as `depth.build_depth_head` makes.
         halo: Cells of surroundings that it eats on every side.
 
     Call with features (batch, rows + 2 * halo, columns + 2 * halo, channels), an array or better a tensor of the
-    backend, and a window: top, left, bottom, right in cells of the unpadded features. Returns what the head gives, a
-    tensor of the backend. Nobody checks here that the window lies inside: `roi.check_window` does.
+    backend, and windows (k, 4): top, left, bottom, right in cells of the unpadded features. Returns what the head gives
+    for each, a list of k tensors of the backend. Nobody checks here that windows lie inside: `roi.check_window` does.
     """
 
     def __init__(self, head, halo):
         self._margin = 2 * halo
         self._decode = (_decoder_by_size if keras.backend.backend() == "jax" else _decoder_of_any_size)(head)
 
-    def __call__(self, features, window):
-        top, left, bottom, right = (int(edge) for edge in window)
-        edges = top, left, bottom + self._margin, right + self._margin
+    def __call__(self, features, windows):
+        edges = np.reshape(windows, (-1, 4)).astype("int32") + np.array([0, 0, self._margin, self._margin], "int32")
         return self._decode(ops.convert_to_tensor(features), edges)
 
 
+GROUPS = (4, 2, 1)
+"""So many windows go into one call, as long as there are so many left. A call costs more than a small window, and
+within one, windows are decoded side by side; but each number must be compiled once.
+"""
+
+
 def _decoder_of_any_size(head):
-    """A function of features and a window's edges in them, compiled for all windows."""
+    """A function of features and windows' edges in them, compiled for each of `GROUPS`."""
 
     def cut_and_decode(features, edges):
-        return head(features[:, edges[0] : edges[2], edges[1] : edges[3]], training=False)
+        return [head(features[:, e[0] : e[2], e[1] : e[3]], training=False) for e in ops.unstack(edges, axis=0)]
 
-    function = _compile(cut_and_decode, head)
-    # Plain numbers would be compiled in, and each window compiled anew.
-    return lambda features, edges: function(features, ops.convert_to_tensor(np.array(edges, "int32")))
+    functions = {count: _compile(cut_and_decode, head) for count in GROUPS}
+
+    def decode(features, edges):
+        decoded = []
+        for count in GROUPS:
+            while len(edges) - len(decoded) >= count:
+                # As a tensor: plain numbers would be compiled in, and each window compiled anew.
+                group = ops.convert_to_tensor(edges[len(decoded) : len(decoded) + count])
+                decoded += functions[count](features, group)
+        return decoded
+
+    return decode
 
 
 def _decoder_by_size(head):
-    """The same, compiled for each size of windows, wherever they are: JAX must know the size."""
+    """The same, a call for each window, compiled for each size of windows, wherever they are: JAX must know the size.
+    Its calls return before they are done, so they don't wait for one another.
+    """
 
     def slice_and_decode(features, corner, size):
         shape = features.shape[0], *size, features.shape[3]
@@ -174,8 +190,8 @@ def _decoder_by_size(head):
     function = _compile(slice_and_decode, head, static=("size",))
 
     def decode(features, edges):
-        top, left, bottom, right = edges
-        return function(features, np.array([top, left]), size=(bottom - top, right - left))
+        sizes = [(bottom - top, right - left) for top, left, bottom, right in edges.tolist()]
+        return [function(features, corner, size=size) for corner, size in zip(edges[:, :2], sizes, strict=True)]
 
     return decode
 

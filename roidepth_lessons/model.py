@@ -260,7 +260,7 @@ class RoiDepth:
         padded = layers.ZeroPadding2D(depth.HALO, name="pad_once")(features)
         self.detector = keras.Model(inputs, dict(found, features=padded), name="detector")
         self._run_detector = Compiled(self.detector)
-        self._decode_window = WindowDecoder(self.depth_head, depth.HALO)
+        self._decode_windows = WindowDecoder(self.depth_head, depth.HALO)
 
     @classmethod
     def load(cls, path, threshold=THRESHOLD):
@@ -391,8 +391,7 @@ class RoiDepth:
         """
         rows, columns = (size - 2 * depth.HALO for size in features.shape[1:3])
         windows = [roi.check_window(window, rows, columns) for window in plan.windows]
-        features = ops.convert_to_tensor(features)
-        return [ops.convert_to_numpy(self._decode_window(features, window))[0] for window in windows]
+        return [ops.convert_to_numpy(each)[0] for each in self._decode_windows(features, windows)]
 
 
 def _check_archive(path):

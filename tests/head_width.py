@@ -62,7 +62,9 @@ def train_head(width, seed, features, targets, steps):
 
     keras.utils.set_random_seed(seed)
     head = depth.build_depth_head(features[0].shape[-1], width)
-    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE / 50, steps, 0.01, None, LEARNING_RATE, steps // 20)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        LEARNING_RATE / 50, steps, alpha=0.01, warmup_target=LEARNING_RATE, warmup_steps=steps // 20
+    )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.01, global_clipnorm=10.0)
     head.compile(optimizer=optimizer, loss=depth.depth_loss)
     generator = np.random.default_rng(seed)

@@ -12,14 +12,18 @@ FEATURES = np.random.default_rng(0).normal(size=(1, 10 + 2 * depth.HALO, 14 + 2 
 WINDOWS = [(0, 0, 10, 14), (0, 0, 1, 1), (9, 13, 10, 14), (2, 3, 7, 12), (4, 0, 9, 2)]
 
 
-@pytest.mark.parametrize("window", WINDOWS)
-def test_a_window_is_gathered_and_decoded_in_one_call(window):
+@pytest.mark.parametrize("count", range(8))
+def test_windows_are_gathered_and_decoded_in_few_calls(count):
+    """None, one, and so many that they need calls of all sizes; each is what the head says of it alone."""
+    windows = (2 * WINDOWS)[:count]
+    wanted = [HEAD.predict_on_batch(roi.gather_window(FEATURES, window, depth.HALO)) for window in windows]
     decode = compiled.WindowDecoder(HEAD, depth.HALO)
-    wanted = HEAD.predict_on_batch(roi.gather_window(FEATURES, window, depth.HALO))
     for features in (FEATURES, keras.ops.convert_to_tensor(FEATURES)):
-        decoded = keras.ops.convert_to_numpy(decode(features, np.array(window)))
-        assert decoded.shape == wanted.shape
-        np.testing.assert_allclose(decoded, wanted, rtol=0, atol=1e-5)
+        decoded = [keras.ops.convert_to_numpy(each) for each in decode(features, np.array(windows))]
+        assert len(decoded) == count
+        for said, each in zip(decoded, wanted, strict=True):
+            assert said.shape == each.shape
+            np.testing.assert_allclose(said, each, rtol=0, atol=1e-5)
 
 
 def test_a_compiled_model_follows_its_weights_and_takes_any_size():
