@@ -1,7 +1,7 @@
 """How the time of a frame grows with its boxes, on the boxes of real frames; and what a window costs on this machine.
 
-The planner counts multiplications. A call costs time besides, however small its window; :func:`calibrate` measures how
-many multiplications that time is worth here, and `roi.plan_windows` takes that into account.
+The planner counts multiplications. A window costs time besides, however small it is; :func:`calibrate` measures how many
+multiplications that time is worth here, and `roi.plan_windows` takes that into account.
 """
 
 import sys
@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 from keras import ops
+from scipy.optimize import nnls
 
 from . import CLASSES, depth, roi, streets
 from .benchmark import check_size, interleave, multiply_adds, padded_size, planners, summarise_times, time_cases
@@ -104,58 +105,81 @@ def _counts(plans, chosen, height, width):
 
 
 def calibrate(model, height, width, rounds=15, seed=0):
-    """Times the depth head on windows of many sizes: a call costs something, and each multiplication costs something.
+    """Times the depth head on one window and on several, of many sizes: a call costs something, each window in it, and
+    each multiplication.
 
     Args:
         model: A `model.RoiDepth`.
         height, width: Size of the photo in pixels.
-        rounds: How often each window is decoded, interleaved; two more rounds warm up.
+        rounds: How often each is decoded, interleaved; two more rounds warm up.
         seed: Of the features and of the order.
 
     Returns:
-        A dictionary: ``overhead_ms`` per window and ``operations_per_ms``, from a line fitted to the medians so that
-        relative errors count; ``overhead_operations``, the one times the other, which `roi.plan_windows` takes;
-        ``windows``, a row for each size: ``rows``, ``columns``, ``operations``, ``ms`` measured and ``fitted_ms``.
+        A dictionary, see :func:`fit_costs`; ``overhead_operations`` is what `roi.plan_windows` takes.
     """
     generator = np.random.default_rng(seed)
     rows, columns = height // roi.STRIDE, width // roi.STRIDE
     shares = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
     sizes = sorted({(max(1, round(rows * a)), max(1, round(columns * b))) for a in shares for b in (a / 2, a)})
-    plans = [_one_window(model, *size, rows, columns) for size in sizes]
+    several = [(size, 4) for size in sizes if size[0] * size[1] <= rows * columns / 8]
+    plans = [
+        _same_windows(model, *size, count, rows, columns) for size, count in [(size, 1) for size in sizes] + several
+    ]
     channels = model.depth_head.input_shape[-1]
     features = generator.normal(size=(1, *padded_size(height, width), channels))
     features = ops.convert_to_tensor(features.astype("float32"))
     seconds = np.zeros((rounds + 2, len(plans)))
     for repeat in range(rounds + 2):
         for number in generator.permutation(len(plans)):
-            start = time.perf_counter()
-            model.decode(features, plans[number])
-            seconds[repeat, number] = time.perf_counter() - start
-    return fit_costs(sizes, [plan.work for plan in plans], 1000 * np.median(seconds[2:], axis=0))
+            seconds[repeat, number] = _seconds(lambda plan=plans[number]: model.decode(features, plan))
+    return fit_costs(
+        [plan.windows for plan in plans], [plan.work for plan in plans], 1000 * np.median(seconds[2:], axis=0)
+    )
 
 
-def _one_window(model, rows, columns, all_rows, all_columns):
+def _same_windows(model, rows, columns, count, all_rows, all_columns):
+    """A plan of windows of one size, side by side from the upper left corner on as far as there is room."""
+    across = max(1, all_columns // columns)
+    corners = [(number // across * rows, number % across * columns) for number in range(count)]
+    windows = np.array([[top, left, top + rows, left + columns] for top, left in corners])
     work, full = (float(model.head_work(*size)) for size in ((rows, columns), (all_rows, all_columns)))
-    return roi.Plan("windows", np.array([[0, 0, rows, columns]]), np.zeros(0, int), np.zeros((0, 4), int), work, full)
+    return roi.Plan("windows", windows, np.zeros(0, int), np.zeros((0, 4), int), count * work, full)
 
 
-def fit_costs(sizes, operations, milliseconds):
-    """The line of :func:`calibrate`: neither a call nor a multiplication costs less than nothing."""
+def fit_costs(windows, operations, milliseconds):
+    """What a call, a window and a multiplication cost, none less than nothing: least squares of the relative errors.
+
+    Args:
+        windows: Of every timed call, its windows (k, 4) in cells.
+        operations: Multiplications of each call.
+        milliseconds: What each took.
+
+    Returns:
+        A dictionary: ``call_ms``, ``overhead_ms`` per window and ``operations_per_ms``; ``overhead_operations``, the
+        second times the third; ``windows``, a row for each call: ``rows`` and ``columns`` of the first window,
+        ``count``, ``operations``, ``ms`` measured and ``fitted_ms``.
+    """
     operations, milliseconds = np.asarray(operations, float), np.asarray(milliseconds, float)
-    weighted = np.stack([1 / milliseconds, operations / milliseconds], axis=1)  # times the unknowns: 1, all over
-    (overhead, slope), *_ = np.linalg.lstsq(weighted, np.ones(len(milliseconds)), rcond=None)
-    if overhead < 0:
-        overhead, slope = 0.0, 1 / np.mean(operations / milliseconds)
-    rows = zip(sizes, operations, milliseconds, overhead + slope * operations, strict=True)
+    counts = np.array([len(each) for each in windows])
+    costs = np.stack([np.ones(len(counts)), counts, operations], axis=1)
+    scale = costs.max(axis=0)  # the unknowns are of very different sizes
+    found, _ = nnls(costs / scale / milliseconds[:, None], np.ones(len(counts)))
+    call, overhead, slope = found / scale
+    sides = [(int(each[0][2] - each[0][0]), int(each[0][3] - each[0][1])) for each in windows]
+    rows = zip(sides, counts, operations, milliseconds, costs @ (found / scale), strict=True)
     return {
+        "call_ms": float(call),
         "overhead_ms": float(overhead),
         "operations_per_ms": float(1 / slope),
         "overhead_operations": float(overhead / slope),
         "windows": [
-            {"rows": size[0], "columns": size[1], "operations": count, "ms": float(ms), "fitted_ms": float(fitted)}
-            for size, count, ms, fitted in rows
+            {
+                "rows": side[0], "columns": side[1], "count": int(count), "operations": float(number),
+                "ms": float(ms), "fitted_ms": float(fitted),
+            }
+            for side, count, number, ms, fitted in rows
         ],
-    }
+    }  # fmt: skip
 
 
 # Against the machine -------------------------------------------------------------------------------------------------
@@ -236,7 +260,8 @@ def table(figures):
             f"{row['head_share']:>7.2f}{row['head_work']:>7.2f}"
         )
     lines.append(
-        f"a window costs {costs['overhead_ms']:.2f} ms besides its sums: as much as "
+        f"a call costs {costs['call_ms']:.2f} ms, and each window in it {costs['overhead_ms']:.2f} ms besides its sums: as "
+        f"much as "
         f"{costs['overhead_operations'] / 1e6:.1f} million multiplications"
     )
     lines.append(

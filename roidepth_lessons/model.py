@@ -235,8 +235,8 @@ class RoiDepth:
     Args:
         network: A model from :func:`build_network` or :func:`compose`.
         threshold: Objects with a lower score are left out.
-        overhead: What a call for a window costs on this machine besides its work, see `roi.plan_windows`; with it the
-            cheapest plan is that in time and not in operations. Can be set later, as an attribute.
+        overhead: What a window costs on this machine besides its work, see `roi.plan_windows`; with it the cheapest
+            plan is that in time and not in operations. Can be set later, as an attribute.
 
     Raises:
         ValueError: if it is another network, or its weights are not all finite: it would seem to see nothing.

@@ -92,7 +92,7 @@ def plan_windows(boxes, rows, columns, work, widen=0.1, allow_full=True, overhea
         work: Function of a window's rows and columns (numbers or arrays) that gives its operations.
         widen: Share of its size by which a box grows on every side.
         allow_full: Whether the whole frame may be chosen where that is cheaper.
-        overhead: What a call for a window costs besides, however small the window, in operations that take as long:
+        overhead: What each window costs besides, however small it is, in operations that take as long:
             `benchmark_boxes.calibrate` measures it. The more, the fewer and larger windows are cheapest.
 
     Returns:

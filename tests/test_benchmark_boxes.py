@@ -14,21 +14,30 @@ def program():
     return model.RoiDepth(tiny.small_network())
 
 
+WINDOWS = [
+    np.array(count * [[0, 0, side, 2 * side]]) for side, count in ((1, 1), (3, 1), (9, 1), (20, 1), (1, 4), (3, 4))
+]
+
+
 def test_costs_are_found_again_where_they_are_known():
-    """2 ms a call and 5 million multiplications a ms."""
-    operations = np.array([1e5, 1e6, 5e6, 4e7])
-    costs = benchmark_boxes.fit_costs([(1, 1)] * 4, operations, 2 + operations / 5e6)
-    assert costs["overhead_ms"] == pytest.approx(2)
+    """2 ms a call, 0.5 ms a window and 5 million multiplications a ms."""
+    counts = np.array([len(each) for each in WINDOWS])
+    operations = np.array([1e5, 1e6, 5e6, 4e7, 4e5, 4e6])
+    costs = benchmark_boxes.fit_costs(WINDOWS, operations, 2 + 0.5 * counts + operations / 5e6)
+    assert costs["call_ms"] == pytest.approx(2)
+    assert costs["overhead_ms"] == pytest.approx(0.5)
     assert costs["operations_per_ms"] == pytest.approx(5e6)
-    assert costs["overhead_operations"] == pytest.approx(1e7)
-    assert [row["fitted_ms"] for row in costs["windows"]] == pytest.approx([row["ms"] for row in costs["windows"]])
+    assert costs["overhead_operations"] == pytest.approx(2.5e6)
+    assert [(row["rows"], row["columns"], row["count"]) for row in costs["windows"]][-2:] == [(1, 2, 4), (3, 6, 4)]
+    for row in costs["windows"]:
+        assert row["fitted_ms"] == pytest.approx(row["ms"])
 
 
-def test_a_call_never_costs_less_than_nothing():
-    operations = np.array([1e6, 2e6, 4e6])
-    costs = benchmark_boxes.fit_costs([(1, 1)] * 3, operations, operations / 1e6 - 0.3)
-    assert (costs["overhead_ms"], costs["overhead_operations"]) == (0, 0)
-    assert costs["operations_per_ms"] > 1e6
+def test_nothing_costs_less_than_nothing():
+    operations = np.array([1e5, 1e6, 5e6, 4e7, 4e5, 4e6])
+    costs = benchmark_boxes.fit_costs(WINDOWS, operations, operations**1.2 / 1e6)
+    assert (costs["call_ms"], costs["overhead_ms"], costs["overhead_operations"]) == (0, 0, 0)
+    assert costs["operations_per_ms"] > 0
 
 
 def test_a_planner_that_knows_the_cost_of_a_call_makes_fewer_of_them():
