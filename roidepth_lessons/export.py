@@ -242,6 +242,7 @@ def _read_card(folder):
         card = json.loads(path.read_text(encoding="utf-8"))
         names = {f"{name}{FORMATS[card['format']]}" for name in _graph_names(card["windows"])}
         numbers = [card[name] for name in ("threshold", "photo_focal_length", "canonical_focal_length")]
+        seen = card["drives_seen"] if card.get("drives_seen") is not None else []
         sizes = [
             card["height"],
             card["width"],
@@ -252,6 +253,8 @@ def _read_card(folder):
             and all(np.isfinite(each) and each >= 0 for each in numbers)
             and names <= set(card["files"])
             and all(Path(name).name == name for name in card["files"])
+            and isinstance(seen, list)
+            and all(isinstance(drive, str) for drive in seen)
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{damaged} ({error!r}); write the export again") from error
@@ -334,7 +337,8 @@ def write_export(weights, out, kind, height=128, width=416, precision="float", w
         What ``export.json`` says, a dictionary: ``format``, ``precision``, ``height``, ``width``; ``windows``, the
         sizes; ``threshold``, ``canonical_focal_length``, ``photo_focal_length``, ``head_layers`` (of
         `depth.HeadWork`); ``difference`` to Keras of ``features``, ``scores`` and ``depth``, each as a share of the
-        largest number of that output; ``versions`` of what wrote it; ``weights``; ``files`` with their SHA-256.
+        largest number of that output; ``versions`` of what wrote it; ``weights``; ``drives_seen`` of
+        `train.drives_seen`; ``files`` with their SHA-256.
 
     Raises:
         FileNotFoundError: if there is no such weights file.
@@ -356,8 +360,12 @@ def write_export(weights, out, kind, height=128, width=416, precision="float", w
     _need(
         WRITES_WITH[kind] + (["onnxruntime"] if precision == "int8" and kind == "openvino" else []), f"writing {kind}"
     )
-    name = "a RoiDepth" if isinstance(weights, RoiDepth) else Path(weights).name
-    model = weights if isinstance(weights, RoiDepth) else RoiDepth.load(weights)
+    if isinstance(weights, RoiDepth):
+        model, name, drives_seen = weights, "a RoiDepth", None
+    else:
+        from .train import drives_seen as drives_seen_by  # here, since `load` has no need of it
+
+        model, name, drives_seen = RoiDepth.load(weights), Path(weights).name, drives_seen_by(weights)
     if _backend() != "tensorflow":
         raise RuntimeError(f"an export is written with Keras on TensorFlow, not on {_backend()}: set KERAS_BACKEND")
     buckets = Buckets(windows, rows, columns, model.head_work)
@@ -372,6 +380,7 @@ def write_export(weights, out, kind, height=128, width=416, precision="float", w
         "photo_focal_length": model.photo_focal_length,
         "head_layers": [list(each) for each in model.head_work.layers],
         "weights": name,
+        "drives_seen": drives_seen,
         "versions": {name: _version(name) for name in ("keras", "tensorflow", *WRITES_WITH[kind])},
     }
     out.parent.mkdir(parents=True, exist_ok=True)
