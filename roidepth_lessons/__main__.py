@@ -383,7 +383,10 @@ def _compare_runtimes(model, options):
     runtimes = {"keras": model}
     for folder in options.exported:
         exported = export.load(folder, options.threads)
-        runtimes[f"{exported.card['format']} {exported.card['precision']}"] = exported
+        name = f"{exported.card['format']} {exported.card['precision']}"
+        if name in runtimes:
+            raise ValueError(f"{folder}: there is another export of {name} among these; compare one of each")
+        runtimes[name] = exported
     figures = benchmark.compare_runtimes(runtimes, options.height, options.width, rounds=options.rounds)
     words = [f"--weights {Path(options.weights).name}"]
     words += [f"--exported {Path(folder).name}" for folder in options.exported]

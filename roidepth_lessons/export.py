@@ -209,9 +209,11 @@ def load(folder, threads=2, threshold=None):
 
     Raises:
         FileNotFoundError: if the folder or a file in it is missing.
-        ValueError: if a file is damaged.
+        ValueError: if a file is damaged, or `threads` is not a whole number of at least 1.
         RuntimeError: if the runtime is not installed; says what to install.
     """
+    if not isinstance(threads, int) or threads < 1:
+        raise ValueError(f"threads must be a whole number of at least 1, got {threads!r}")
     folder = Path(folder)
     card = _read_card(folder)
     _need(RUNS_WITH[card["format"]], f"running {card['format']}")
@@ -251,6 +253,7 @@ def _read_card(folder):
         sound = (
             all(isinstance(each, int) and each >= 0 for each in sizes)
             and all(np.isfinite(each) and each >= 0 for each in numbers)
+            and card["precision"] in PRECISIONS
             and names <= set(card["files"])
             and all(Path(name).name == name for name in card["files"])
             and isinstance(seen, list)
@@ -502,9 +505,10 @@ def _write_onnx(model, folder, card):
     if card["format"] == "openvino":
         import openvino
 
+        core = openvino.Core()
         for name in _graph_names(card["windows"]):
             source = folder / f"{name}.onnx"
-            graph = openvino.convert_model(str(source))
+            graph = core.read_model(str(source))  # convert_model would do the same, and report it to its makers
             openvino.save_model(graph, str(folder / f"{name}.xml"), compress_to_fp16=False)
             source.unlink()
 

@@ -444,11 +444,15 @@ def test_a_folder_that_is_no_export(tmp_path):
         {"head_layers": 3},
         {"drives_seen": "2011_09_26_drive_0009_sync"},
         {"drives_seen": [9]},
+        {"precision": "int4"},
     ]
     for changes in wrong:
         write_card(tmp_path, **changes)
         with pytest.raises(ValueError, match=r"export.json: not the description of an export, or damaged"):
             export.load(tmp_path)
+    for threads in (0, -1, 1.5, "2"):
+        with pytest.raises(ValueError, match=r"threads must be a whole number of at least 1"):
+            export.load(tmp_path, threads)
     write_card(tmp_path, canonical_focal_length=480.0)
     with pytest.raises(ValueError, match="canonical focal length of 480.0 pixels; .* distances would be wrong"):
         export.load(tmp_path)
@@ -579,6 +583,15 @@ def test_runtimes_of_another_size_are_refused(tiny_model):
     models = {"keras": tiny_model, "onnx float": stand_in(tiny_model, [(8, 10)])}
     with pytest.raises(ValueError, match="onnx float: the export is for 64x128 pixels, not for 128x416"):
         benchmark.compare_runtimes(models)
+
+
+def test_two_exports_of_one_kind_are_refused(tiny_model, tiny_weights, monkeypatch, capsys):
+    exported = stand_in(tiny_model, [(8, 10)])
+    exported.card |= {"format": "onnx", "precision": "int8"}
+    monkeypatch.setattr(export, "load", lambda *_: exported)
+    arguments = ["benchmark", "--weights", str(tiny_weights), "--exported", "first", "--exported", "second"]
+    assert main(arguments) == 2
+    assert "second: there is another export of onnx int8 among these" in capsys.readouterr().err
 
 
 def test_the_detector_names_what_it_gives(tiny_model):
