@@ -1,15 +1,17 @@
 """Keras beside ONNX Runtime, LiteRT and OpenVINO: how long a frame takes, and what 8 bits cost in quality.
 
     python tests/runtimes.py times 128x416 [--rounds 10]
+    python tests/runtimes.py calls 128x416
     python tests/runtimes.py loss streets [--count 300]
     python tests/runtimes.py loss KITTI
 
 Not a test: it needs the runtimes (``pip install -e .[export]``). ``times`` measures everything interleaved, in one
-process for each number of threads, and stores ``data/results/runtimes_{size}_threads_{n}.json``. ``loss`` measures
-the same frames in every runtime and adds to ``data/results/runtimes_loss.json``: drawn test streets, or a folder of
-KITTI's, each with the weights that are meant for it, at the size to which they have the photos scaled. The 8-bit
-ranges come from other streets (`export.CALIBRATION_SEED`). Exports that are not in ``data/cache/exports`` are written
-to it.
+process for each number of threads, and stores ``data/results/runtimes_{size}_threads_{n}.json``. ``calls`` times
+windows of every size, with one thread: what a call costs besides its work, in ``runtimes_{size}_calls.json``. ``loss``
+measures the same frames in every runtime and adds to ``data/results/runtimes_loss.json``: drawn test streets, or a
+folder of KITTI's, each with the weights that are meant for it, at the size to which they have the photos scaled. The
+8-bit ranges come from other streets (`export.CALIBRATION_SEED`). Exports that are not in ``data/cache/exports`` are
+written to it.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +73,46 @@ def times_table(figures):
         cells = [f"{each[part]['ms']:.1f} ({each[part]['ratio']:.2f})" for part in ("detect", "roi")]
         lines.append(f"{name:<24}{cells[0]:>18}{cells[1]:>18}{each['head_work']:>11.1%}")
     return "\n".join(lines)
+
+
+def measure_calls(size, exports, rounds):
+    """What decoding a window costs in every runtime, however small it is, and a multiplication of it."""
+    from keras import ops
+
+    from roidepth_lessons import benchmark, benchmark_boxes, depth, export, model, roi
+
+    folders = make_exports(exports, size, SHIPPED_WEIGHTS, TIMED)
+    runtimes = {"keras float": model.RoiDepth.load(SHIPPED_WEIGHTS)}
+    runtimes |= {
+        f"{kind} {precision}": export.load(each, 1) for (kind, precision), each in zip(TIMED, folders, strict=True)
+    }
+    buckets = runtimes["onnx float"].head_work
+    work = runtimes["keras float"].head_work
+    plans = []
+    for window in buckets.sizes:
+        inside = np.array([[0, 0, *window]])
+        plans.append((roi.Plan("windows", inside, np.zeros(0, int), np.zeros((0, 4), int), 1.0, 1.0),))
+    padded = 1, *(side // depth.STRIDE + 2 * depth.HALO for side in size), 48
+    features = np.random.default_rng(0).normal(size=padded).astype("float32")
+
+    def timer(network):
+        source = features if hasattr(network, "heads") else ops.convert_to_tensor(features)
+
+        def decode(plan):
+            network.decode(source, plan)  # see `benchmark.compare_runtimes`
+            begin = time.perf_counter()
+            network.decode(source, plan)
+            return time.perf_counter() - begin
+
+        return decode
+
+    seconds = benchmark.interleave({name: timer(each) for name, each in runtimes.items()}, plans, rounds)
+    operations = [work(*window) for window in buckets.sizes]
+    found = {}
+    for name, each in seconds.items():
+        found[name] = benchmark_boxes.fit_costs(buckets.sizes, operations, 1000 * np.median(each, axis=0))
+        print(f"{name:<16} {found[name]['overhead_ms']:.3f} ms a call", flush=True)
+    return {"height": size[0], "width": size[1], "threads": 1, "rounds": rounds, "runtimes": found}
 
 
 def _command(*words, **options):
@@ -170,14 +213,20 @@ def _size(text):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("times", "loss"))
-    parser.add_argument("on", help="times: HEIGHTxWIDTH; loss: streets, or a folder in the KITTI layout")
+    parser.add_argument("what", choices=("times", "calls", "loss"))
+    parser.add_argument("on", help="times, calls: HEIGHTxWIDTH; loss: streets, or a folder in the KITTI layout")
     parser.add_argument("--exports", default=CACHE / "exports", help="folder of exports (default: data/cache/exports)")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--count", type=int, default=300, help="frames at most")
     options = parser.parse_args(arguments)
     if options.what == "times":
         measure_times(_size(options.on), options.exports, options.rounds)
+        return
+    if options.what == "calls":
+        start(threads=1)
+        facts = study_book.facts(f"python tests/runtimes.py calls {options.on}")
+        figures = facts | measure_calls(_size(options.on), options.exports, options.rounds)
+        kitti.write_text(RESULTS / f"runtimes_{options.on}_calls.json", json.dumps(figures, indent=1) + "\n")
         return
     start()
     figures = measure_loss(options.on, options.exports, options.count)
