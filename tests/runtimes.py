@@ -1,6 +1,6 @@
 """Keras beside ONNX Runtime, LiteRT and OpenVINO: how long a frame takes, and what 8 bits cost in quality.
 
-    python tests/runtimes.py times 128x416 [--rounds 10]
+    python tests/runtimes.py times 128x416 [--rounds 10] [--threads 1 2]
     python tests/runtimes.py calls 128x416
     python tests/runtimes.py loss streets [--count 300]
     python tests/runtimes.py loss KITTI
@@ -54,10 +54,10 @@ def make_exports(folder, size, weights, wanted):
     return folders
 
 
-def measure_times(size, exports, rounds):
-    """`benchmark --exported` with one thread and with two; TensorFlow's number can't be changed in one process."""
+def measure_times(size, exports, rounds, all_threads):
+    """`benchmark --exported` for each number of threads; TensorFlow's can't be changed within one process."""
     folders = make_exports(exports, size, SHIPPED_WEIGHTS, TIMED)
-    for threads in (1, 2):
+    for threads in all_threads:
         out = RESULTS / f"runtimes_{size[0]}x{size[1]}_threads_{threads}.json"
         words = [word for folder in folders for word in ("--exported", folder)]
         words += ["--height", size[0], "--width", size[1], "--threads", threads, "--rounds", rounds, "--json", out]
@@ -217,10 +217,11 @@ def main(arguments=None):
     parser.add_argument("on", help="times, calls: HEIGHTxWIDTH; loss: streets, or a folder in the KITTI layout")
     parser.add_argument("--exports", default=CACHE / "exports", help="folder of exports (default: data/cache/exports)")
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="times: how many, each in its turn")
     parser.add_argument("--count", type=int, default=300, help="frames at most")
     options = parser.parse_args(arguments)
     if options.what == "times":
-        measure_times(_size(options.on), options.exports, options.rounds)
+        measure_times(_size(options.on), options.exports, options.rounds, options.threads)
         return
     if options.what == "calls":
         start(threads=1)
