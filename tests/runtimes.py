@@ -54,9 +54,9 @@ def make_exports(folder, size, weights, wanted):
     return folders
 
 
-def measure_times(size, exports, rounds, all_threads):
+def measure_times(size, exports, rounds, all_threads, wanted=TIMED):
     """`benchmark --exported` for each number of threads; TensorFlow's can't be changed within one process."""
-    folders = make_exports(exports, size, SHIPPED_WEIGHTS, TIMED)
+    folders = make_exports(exports, size, SHIPPED_WEIGHTS, wanted)
     for threads in all_threads:
         out = RESULTS / f"runtimes_{size[0]}x{size[1]}_threads_{threads}.json"
         words = [word for folder in folders for word in ("--exported", folder)]
@@ -218,10 +218,13 @@ def main(arguments=None):
     parser.add_argument("--exports", default=CACHE / "exports", help="folder of exports (default: data/cache/exports)")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="times: how many, each in its turn")
+    names = ["_".join(each) for each in TIMED]
+    parser.add_argument("--runtimes", nargs="+", choices=names, default=names, help="times: which beside Keras")
     parser.add_argument("--count", type=int, default=300, help="frames at most")
     options = parser.parse_args(arguments)
     if options.what == "times":
-        measure_times(_size(options.on), options.exports, options.rounds, options.threads)
+        wanted = [tuple(each.split("_")) for each in options.runtimes]
+        measure_times(_size(options.on), options.exports, options.rounds, options.threads, wanted)
         return
     if options.what == "calls":
         start(threads=1)
