@@ -5,9 +5,9 @@
 KITTI is a folder in KITTI's layout with ``drives.tsv`` and ``labels_only.tar.gz``, the label files of 7,432 frames.
 Nobody says from which drive those are, so the sizes are chosen on three kinds of frames and measured on others:
 
-- ``label files``: on every sixth of them, measured on the rest, which are partly of the same drives;
+- ``label files``: on every sixth of them, measured on the one after each, which may be of the same drive;
 - ``drives``: on the frames of every second drive of ``drives.tsv``, measured on those of the other drives;
-- ``streets``: on drawn streets, measured on all label files.
+- ``streets``: on drawn streets, measured on the same label files as the first.
 
 The default sizes of `export` were chosen as the eleven of the first kind. Counted work, no clock; stored in
 ``data/results/window_buckets.json``.
@@ -28,7 +28,7 @@ OUT = DATA_FOLDER / "results" / "window_buckets.json"
 SIZES = (128, 416), (384, 1248)
 PHOTO_SIZE = 375, 1242
 COUNTS = 3, 7, 11, 15, 23
-STREETS, STREETS_SEED = 300, 100_102
+STREETS, STREETS_SEED = 100, 100_102
 POWERS = 8, 16, 32, 64, 128, 256
 
 
@@ -110,13 +110,14 @@ def read_sources(root, size):
             strict=True,
         )
     )
-    scenes = [streets.draw_street([STREETS_SEED, index], *size) for index in range(STREETS)]
-    drawn = [np.array([each.box for each in scene.select(*CLASSES)]).reshape(-1, 4) for scene in scenes]
-    rest = [each for index, each in enumerate(labels) if index % 6]
+    scenes = [streets.draw_street([STREETS_SEED, index], *SIZES[0]) for index in range(STREETS)]
+    scale = size[0] / SIZES[0][0]
+    drawn = [np.reshape([each.box for each in scene.select(*CLASSES)], (-1, 4)) for scene in scenes]
+    drawn = [(each + 0.5) * scale - 0.5 for each in drawn]
     return {
-        "label files": (labels[::6], rest),
+        "label files": (labels[::6], labels[1::6]),
         "drives": tuple([boxes[frame_id] for frame_id in half] for half in halves),
-        "streets": (drawn, labels),
+        "streets": (drawn, labels[1::6]),
     }
 
 
