@@ -163,7 +163,8 @@ def _parser():
 
     for command in (evaluate, predict, benchmark, export):
         default = LARGE_STREET_WEIGHTS if command is predict else SHIPPED_WEIGHTS
-        command.add_argument("--weights", default=str(default), help=f"default: data/weights/{default.name}")
+        what = ", or a folder that `export` wrote" if command in (evaluate, predict) else ""
+        command.add_argument("--weights", default=str(default), help=f"default: data/weights/{default.name}{what}")
     for command in (evaluate, predict, benchmark, plan):
         command.add_argument("--json", help="file to write the result to")
     for command in (evaluate, predict):
@@ -280,9 +281,9 @@ def evaluate_command(options):
     frame_ids = kitti.frame_ids(options.root)
     if options.ids:
         frame_ids = _read_ids(options.ids, options.root, frame_ids)
-    model = _load(options.weights)
+    model = _load_or_export(options.weights)
     if not options.seen:
-        _check_unseen(options, frame_ids)
+        _check_unseen(options, frame_ids, model)
     from . import evaluate
     from .session import ProgressLine
 
@@ -299,11 +300,12 @@ def evaluate_command(options):
     _write_json(options.json, figures)
 
 
-def _check_unseen(options, frame_ids):
-    """Refuses to measure a network on drives that it was trained on."""
+def _check_unseen(options, frame_ids, model):
+    """Refuses to measure a network on drives that it was trained on. An export's card says it, too."""
     from . import drive_split, kitti, train
 
-    seen, path = train.drives_seen(options.weights), Path(options.root) / "drives.tsv"
+    path = Path(options.root) / "drives.tsv"
+    seen = model.card.get("drives_seen") if _is_export(options.weights) else train.drives_seen(options.weights)
     if seen is None:
         print(f"{options.weights}: no card beside it, so nobody can say which drives it has seen")
     if not seen:
@@ -334,7 +336,7 @@ def predict_command(options):
         raise ValueError(f"{options.animation}: animations are WebP, which browsers show; the name must end in .webp")
     _check_outputs(options.json, options.animation, *(outputs.figures or ()))
     photos = predict.read_cameras(photos, progress)
-    model = _load(options.weights)
+    model = _load_or_export(options.weights)
     if options.figure and Path(options.figure) == outputs.figures[0].parent:
         settings = {
             "weights": predict.fingerprint(options.weights),
@@ -398,7 +400,10 @@ def _compare_runtimes(model, options):
     runtimes = {"keras": model}
     for folder in options.exported:
         exported = export.load(folder, options.threads)
-        runtimes[f"{exported.card['format']} {exported.card['precision']}"] = exported
+        name = f"{exported.card['format']} {exported.card['precision']}"
+        if name in runtimes:
+            raise ValueError(f"{folder}: there is another export of {name} among these; compare one of each")
+        runtimes[name] = exported
     return benchmark.compare_runtimes(runtimes, options.height, options.width, rounds=options.rounds)
 
 
@@ -530,6 +535,20 @@ def _load(weights, **settings):
     from .model import RoiDepth
 
     return RoiDepth.load(weights)
+
+
+def _is_export(weights):
+    return Path(weights).is_dir()
+
+
+def _load_or_export(weights):
+    """A weights file in Keras, or the folder of an `export` in its runtime."""
+    if not _is_export(weights):
+        return _load(weights)
+    _start_keras()
+    from . import export
+
+    return export.load(weights)
 
 
 def _read_ids(path, root, known):

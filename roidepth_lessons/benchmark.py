@@ -151,8 +151,9 @@ def compare_runtimes(models, height=128, width=416, frames=8, rounds=10, seed=0)
     """Times the same frames in several runtimes, one photo at a time, interleaved in one run.
 
     Boxes are those of the labels, as in :func:`benchmark`. Every round times every frame in every runtime, detection
-    alone and the whole frame with ROI depth, in an order that changes. On a machine that does other things, too, only
-    the ratios count: they compare times of the same frame in the same round.
+    alone and the whole frame with ROI depth, in an order that changes, right after a frame in the same runtime that is
+    not timed. On a machine that does other things, too, only the ratios count: they compare times of the same frame in
+    the same round.
 
     Args:
         models: By name, a `model.RoiDepth` or what `export.load` gives; the first is what the others are compared with.
@@ -194,7 +195,15 @@ def compare_runtimes(models, height=128, width=416, frames=8, rounds=10, seed=0)
 
 
 def _time_runtime(model, scene, boxes):
-    """Seconds for detection and for the whole frame, and the share of the depth head's work."""
+    """Seconds for detection and for the whole frame, and the share of the depth head's work.
+
+    A frame that isn't timed comes first: the last runtime's threads may go on spinning for a moment.
+    """
+    _run_frame(model, scene, boxes)
+    return _run_frame(model, scene, boxes)
+
+
+def _run_frame(model, scene, boxes):
     start = time.perf_counter()
     _, features = model.find(scene.image, scene.camera)
     middle = time.perf_counter()

@@ -17,7 +17,7 @@ from .measures import summarise, table
 
 __all__ = [
     "FoundPatch", "class_heights", "evaluate", "found_objects", "found_patches", "match_objects", "measure_frame",
-    "summarise", "table", "true_regions",
+    "measure_frames", "summarise", "table", "true_regions",
 ]  # fmt: skip
 
 LOWEST_KITTI_IMAGE = 370
@@ -34,7 +34,7 @@ def evaluate(model, root, frame_ids=None, mode="auto", report=None):
     it learns from other drives; else frames take the place of drives.
 
     Args:
-        model: A `model.RoiDepth`.
+        model: A `model.RoiDepth`, or what `export.load` gives.
         root: Folder in the KITTI layout.
         frame_ids: Which frames; default: all.
         mode: As in `RoiDepth.predict`.
@@ -47,14 +47,29 @@ def evaluate(model, root, frame_ids=None, mode="auto", report=None):
         FileNotFoundError, ValueError: if a file is missing or damaged, or ``drives.tsv`` doesn't know a frame.
     """
     frame_ids = kitti.frame_ids(root) if frame_ids is None else list(frame_ids)
+    rows, groups, over = measure_frames(model, root, frame_ids, mode, report)
+    return summarise(rows, mode, groups, over)
+
+
+def measure_frames(model, root, frame_ids, mode="auto", report=None):
+    """What :func:`evaluate` makes its figures of, for whoever compares two networks frame by frame.
+
+    Returns:
+        ``(rows, groups, over)``, the arguments of `measures.summarise`.
+    """
+    frame_ids = list(frame_ids)
     groups, over = _groups(root, frame_ids)
     rows = []
     for frame_id in frame_ids:
-        rows.append(measure_frame(model, kitti.read_frame(root, frame_id), mode))
+        frame = kitti.read_frame(root, frame_id)
+        try:
+            rows.append(measure_frame(model, frame, mode))
+        except ValueError as error:  # an export is for photos of one size
+            raise ValueError(f"{root}: frame {frame_id}: {error}") from error
         if report:
             report(len(rows), len(frame_ids))
     add_row_means(rows, root, frame_ids, groups)
-    return summarise(rows, mode, groups, over)
+    return rows, groups, over
 
 
 def _groups(root, frame_ids):

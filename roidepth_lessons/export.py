@@ -209,9 +209,11 @@ def load(folder, threads=2, threshold=None):
 
     Raises:
         FileNotFoundError: if the folder or a file in it is missing.
-        ValueError: if a file is damaged.
+        ValueError: if a file is damaged, or `threads` is not a whole number of at least 1.
         RuntimeError: if the runtime is not installed; says what to install.
     """
+    if not isinstance(threads, int) or threads < 1:
+        raise ValueError(f"threads must be a whole number of at least 1, got {threads!r}")
     folder = Path(folder)
     card = _read_card(folder)
     _need(RUNS_WITH[card["format"]], f"running {card['format']}")
@@ -242,6 +244,7 @@ def _read_card(folder):
         card = json.loads(path.read_text(encoding="utf-8"))
         names = {f"{name}{FORMATS[card['format']]}" for name in _graph_names(card["windows"])}
         numbers = [card[name] for name in ("threshold", "photo_focal_length", "canonical_focal_length")]
+        seen = card["drives_seen"] if card.get("drives_seen") is not None else []
         sizes = [
             card["height"],
             card["width"],
@@ -250,8 +253,11 @@ def _read_card(folder):
         sound = (
             all(isinstance(each, int) and each >= 0 for each in sizes)
             and all(np.isfinite(each) and each >= 0 for each in numbers)
+            and card["precision"] in PRECISIONS
             and names <= set(card["files"])
             and all(Path(name).name == name for name in card["files"])
+            and isinstance(seen, list)
+            and all(isinstance(drive, str) for drive in seen)
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{damaged} ({error!r}); write the export again") from error
@@ -279,6 +285,9 @@ def _open_onnx(path, threads):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
+    # Every graph has threads of its own. After a run they would spin for a moment, in the way of the next graph's:
+    # with two threads on two cores, a frame took three times as long.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_inputs()]
     return lambda *arrays: session.run(None, dict(zip(names, arrays, strict=True)))
@@ -334,7 +343,8 @@ def write_export(weights, out, kind, height=128, width=416, precision="float", w
         What ``export.json`` says, a dictionary: ``format``, ``precision``, ``height``, ``width``; ``windows``, the
         sizes; ``threshold``, ``canonical_focal_length``, ``photo_focal_length``, ``head_layers`` (of
         `depth.HeadWork`); ``difference`` to Keras of ``features``, ``scores`` and ``depth``, each as a share of the
-        largest number of that output; ``versions`` of what wrote it; ``weights``; ``files`` with their SHA-256.
+        largest number of that output; ``versions`` of what wrote it; ``weights``; ``drives_seen`` of
+        `train.drives_seen`; ``files`` with their SHA-256.
 
     Raises:
         FileNotFoundError: if there is no such weights file.
@@ -356,8 +366,12 @@ def write_export(weights, out, kind, height=128, width=416, precision="float", w
     _need(
         WRITES_WITH[kind] + (["onnxruntime"] if precision == "int8" and kind == "openvino" else []), f"writing {kind}"
     )
-    name = "a RoiDepth" if isinstance(weights, RoiDepth) else Path(weights).name
-    model = weights if isinstance(weights, RoiDepth) else RoiDepth.load(weights)
+    if isinstance(weights, RoiDepth):
+        model, name, drives_seen = weights, "a RoiDepth", None
+    else:
+        from .train import drives_seen as drives_seen_by  # here, since `load` has no need of it
+
+        model, name, drives_seen = RoiDepth.load(weights), Path(weights).name, drives_seen_by(weights)
     if _backend() != "tensorflow":
         raise RuntimeError(f"an export is written with Keras on TensorFlow, not on {_backend()}: set KERAS_BACKEND")
     buckets = Buckets(windows, rows, columns, model.head_work)
@@ -372,6 +386,7 @@ def write_export(weights, out, kind, height=128, width=416, precision="float", w
         "photo_focal_length": model.photo_focal_length,
         "head_layers": [list(each) for each in model.head_work.layers],
         "weights": name,
+        "drives_seen": drives_seen,
         "versions": {name: _version(name) for name in ("keras", "tensorflow", *WRITES_WITH[kind])},
     }
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -490,9 +505,10 @@ def _write_onnx(model, folder, card):
     if card["format"] == "openvino":
         import openvino
 
+        core = openvino.Core()
         for name in _graph_names(card["windows"]):
             source = folder / f"{name}.onnx"
-            graph = openvino.convert_model(str(source))
+            graph = core.read_model(str(source))  # convert_model would do the same, and report it to its makers
             openvino.save_model(graph, str(folder / f"{name}.xml"), compress_to_fp16=False)
             source.unlink()
 

@@ -221,7 +221,11 @@ def claim_figures(folder, photos, paths, settings):
 
 
 def fingerprint(path):
-    """SHA-256 of a file, to know it again."""
+    """SHA-256 of a weights file, to know it again; of an export's folder, that of its card, which holds the others'."""
+    if Path(path).is_dir():
+        from .export import CARD  # here, since it imports Keras
+
+        path = Path(path) / CARD
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -248,7 +252,10 @@ def predict_photos(model, photos, outputs, mode="auto", threshold=None, rows=Tru
             image = kitti.read_image(photo.path)
             first_size = first_size or image.shape[:2]
             camera = photo.camera or _assumed_camera(image)
-            prediction = model.predict(image, camera, mode, threshold)
+            try:
+                prediction = model.predict(image, camera, mode, threshold)
+            except ValueError as error:  # an export is for photos of one size
+                raise ValueError(f"{photo.path}: {error}") from error
             results.append(_row(photo, camera, prediction))
             if outputs.figures and number not in outputs.kept:
                 _draw(image, prediction, outputs.figures[number])

@@ -91,7 +91,7 @@ def main(arguments=None):
     """Trains what is missing, measures it, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--streets", type=int, default=1200)
-    parser.add_argument("--validation", type=int, default=100)
+    parser.add_argument("--validation", type=int, default=150)
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)

@@ -13,7 +13,19 @@ import keras
 import numpy as np
 import pytest
 
-from roidepth_lessons import DATA_FOLDER, benchmark, depth, detection, export, kitti, model, roi, streets
+from roidepth_lessons import (
+    DATA_FOLDER,
+    benchmark,
+    depth,
+    detection,
+    evaluate,
+    export,
+    kitti,
+    model,
+    predict,
+    roi,
+    streets,
+)
 from roidepth_lessons.__main__ import main
 from roidepth_lessons.camera import Camera
 
@@ -201,6 +213,73 @@ def test_a_photo_of_another_size_is_refused(tiny_model, street):
         exported.predict(street.image, street.camera, rescale=False)
 
 
+# In the place of a weights file --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tiny_model, tmp_path, monkeypatch):
+    """A folder that `load` takes for an export of the size to which the tiny streets are scaled."""
+    exported = stand_in(tiny_model, [(8, 10), (30, 40)], height=224, width=416)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / export.CARD).write_text("card")
+    monkeypatch.setattr(export, "load", lambda path: exported if path == str(tmp_path / "out") else None)
+    return tmp_path / "out", exported
+
+
+def test_evaluate_takes_an_export(folder, tiny_model, tiny_streets, tmp_path, monkeypatch):
+    path, exported = folder
+    for each in (exported, tiny_model):
+        monkeypatch.setattr(each, "threshold", LOW)
+    ids = tmp_path / "ids.txt"
+    ids.write_text("000001 000004")
+    out = tmp_path / "out.json"
+    assert main(["evaluate", str(tiny_streets), "--weights", str(path), "--ids", str(ids), "--json", str(out)]) == 0
+    got, wanted = json.loads(out.read_text()), evaluate.evaluate(tiny_model, tiny_streets, ids.read_text().split())
+    for name, each in wanted["detection"].items():
+        assert got["detection"][name]["ap50"] == pytest.approx(each["ap50"], rel=1e-6)
+    assert got["depth"]["image"] == pytest.approx(wanted["depth"]["image"], rel=1e-4)
+    assert got["depth"]["image"]["count"] > 0
+    assert got["head_work"]["mean"] > 0
+
+
+def test_an_export_is_not_measured_on_drives_that_its_weights_have_seen(folder, tiny_streets, tmp_path, capsys):
+    root = shutil.copytree(tiny_streets, tmp_path / "root")
+    ids = kitti.frame_ids(root)
+    rows = "".join(f"{frame_id}\tdrive_{number % 2}\t0\n" for number, frame_id in enumerate(ids))
+    (root / "drives.tsv").write_text("frame_id\traw_drive\traw_frame\n" + rows)
+    path, exported = folder
+    exported.card["drives_seen"] = ["drive_1"]
+    assert main(["evaluate", str(root), "--weights", str(path)]) == 2
+    assert "drive_1" in capsys.readouterr().err
+    (tmp_path / "ids.txt").write_text(ids[0])
+    assert main(["evaluate", str(root), "--weights", str(path), "--ids", str(tmp_path / "ids.txt")]) == 0
+    del exported.card["drives_seen"]
+    assert main(["evaluate", str(root), "--weights", str(path), "--ids", str(tmp_path / "ids.txt")]) == 0
+    assert "nobody can say which drives it has seen" in capsys.readouterr().out
+
+
+def test_predict_takes_an_export_and_knows_it_again(folder, tiny_streets, tmp_path):
+    path, _ = folder
+    photo = tiny_streets / "training" / "image_2" / "000000.png"
+    figures = tmp_path / "figures"
+    arguments = ["predict", str(photo), "--weights", str(path), "--threshold", str(LOW)]
+    assert main([*arguments, "--json", str(tmp_path / "out.json"), "--figure", f"{figures}/"]) == 0
+    assert json.loads((tmp_path / "out.json").read_text())[0]["objects"]
+    before = predict.fingerprint(path)
+    (path / export.CARD).write_text("another card")
+    assert predict.fingerprint(path) != before
+
+
+def test_the_frame_or_photo_of_another_size_is_named(folder, tiny_streets, capsys):
+    path, exported = folder
+    exported.size = 64, 128
+    photo = tiny_streets / "training" / "image_2" / "000000.png"
+    for arguments, name in ((["evaluate", str(tiny_streets)], "frame 000000"), (["predict", str(photo)], str(photo))):
+        assert main([*arguments, "--weights", str(path)]) == 2
+        said = capsys.readouterr().err
+        assert f"{name}: image: made ready for the network it has 224x416 pixels, the export is for 64x128" in said
+
+
 # The real runtimes ---------------------------------------------------------------------------------------------------
 
 
@@ -363,11 +442,17 @@ def test_a_folder_that_is_no_export(tmp_path):
         {"height": None},
         {"threshold": float("nan")},
         {"head_layers": 3},
+        {"drives_seen": "2011_09_26_drive_0009_sync"},
+        {"drives_seen": [9]},
+        {"precision": "int4"},
     ]
     for changes in wrong:
         write_card(tmp_path, **changes)
         with pytest.raises(ValueError, match=r"export.json: not the description of an export, or damaged"):
             export.load(tmp_path)
+    for threads in (0, -1, 1.5, "2"):
+        with pytest.raises(ValueError, match=r"threads must be a whole number of at least 1"):
+            export.load(tmp_path, threads)
     write_card(tmp_path, canonical_focal_length=480.0)
     with pytest.raises(ValueError, match="canonical focal length of 480.0 pixels; .* distances would be wrong"):
         export.load(tmp_path)
@@ -391,6 +476,20 @@ def test_a_file_that_the_runtime_cannot_read(tmp_path, kind, capfd):
     with pytest.raises(RuntimeError, match="can't be run"):
         export.load(tmp_path)
     assert capfd.readouterr().err == ""
+
+
+def test_the_drives_that_the_weights_have_seen_go_along(tmp_path, tiny_weights, monkeypatch):
+    weights = shutil.copy(tiny_weights, tmp_path / "mine.keras")
+    monkeypatch.setattr(export, "_need", lambda *_: None)
+    monkeypatch.setattr(export, "_version", lambda *_: "0")
+    monkeypatch.setattr(export, "_compare", lambda *_: {"depth": 0.0})
+    monkeypatch.setattr(export, "load", lambda *_: None)
+    monkeypatch.setattr(export, "_write_onnx", lambda model, folder, card: (folder / "detection.onnx").write_text(""))
+    assert export.write_export(weights, tmp_path / "unknown", "onnx", HEIGHT, WIDTH)["drives_seen"] is None
+    weights.with_suffix(".json").write_text('{"drives_seen": ["drive_0009", "drive_0005"]}')
+    card = export.write_export(weights, tmp_path / "known", "onnx", HEIGHT, WIDTH)
+    assert card["drives_seen"] == ["drive_0009", "drive_0005"]
+    assert json.loads((tmp_path / "known" / export.CARD).read_text()) == card
 
 
 def test_an_export_that_differs_from_keras_is_not_written(tiny_model, tmp_path, monkeypatch):
@@ -484,6 +583,15 @@ def test_runtimes_of_another_size_are_refused(tiny_model):
     models = {"keras": tiny_model, "onnx float": stand_in(tiny_model, [(8, 10)])}
     with pytest.raises(ValueError, match="onnx float: the export is for 64x128 pixels, not for 128x416"):
         benchmark.compare_runtimes(models)
+
+
+def test_two_exports_of_one_kind_are_refused(tiny_model, tiny_weights, monkeypatch, capsys):
+    exported = stand_in(tiny_model, [(8, 10)])
+    exported.card |= {"format": "onnx", "precision": "int8"}
+    monkeypatch.setattr(export, "load", lambda *_: exported)
+    arguments = ["benchmark", "--weights", str(tiny_weights), "--exported", "first", "--exported", "second"]
+    assert main(arguments) == 2
+    assert "second: there is another export of onnx int8 among these" in capsys.readouterr().err
 
 
 def test_the_detector_names_what_it_gives(tiny_model):
