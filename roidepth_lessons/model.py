@@ -151,6 +151,13 @@ class DecodePeaks(layers.Layer):
     def call(self, outputs):
         return detection.decode(outputs)
 
+    def compute_output_spec(self, outputs):
+        """Shapes and types, said here: of photos of any size, JAX can't find out whether they have cells enough."""
+        batch, ends = outputs["heatmap"].shape[0], {"scores": (), "labels": (), "boxes": (4,)}
+        ends["properties"] = (outputs["object"].shape[-1],)
+        types = dict.fromkeys(ends, "float32") | {"labels": "int32"}
+        return {name: keras.KerasTensor((batch, None, *end), types[name]) for name, end in ends.items()}
+
 
 @dataclass(frozen=True)
 class DetectedObject:

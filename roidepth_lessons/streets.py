@@ -67,11 +67,14 @@ def draw_street(seed, height=128, width=416, looks="varied"):
     )
 
 
-def write_streets(root, count, seed=0, height=128, width=416, workers=None, progress=True, looks="varied"):
-    """Write streets 0 to count - 1 as a KITTI-layout folder.
+def write_streets(
+    root, count, seed=0, height=128, width=416, workers=None, progress=True, looks="varied", shard=0, shards=1
+):
+    """Write streets 0 to count - 1, or a share of them, as a KITTI-layout folder.
 
     Frame i is ``draw_street([seed, i], height, width, looks)``. Frames that are there are left alone, so a run that was
-    stopped, or killed, goes on where it was.
+    stopped, or killed, goes on where it was. Several machines fill one folder that they share if each is given a
+    `shard` of its own: none writes what is another's.
 
     Args:
         root: Folder; the frames go to ``root/training``, a note of what they are to ``root/streets.json``.
@@ -81,10 +84,11 @@ def write_streets(root, count, seed=0, height=128, width=416, workers=None, prog
         workers: Number of processes; None for one per core.
         progress: Whether to show a line of progress.
         looks: See `street_layout.lay_out`.
+        shard, shards: Write only the frames i with ``i % shards == shard``.
 
     Raises:
         ValueError: if `root` holds frames of another seed, size, look or package version, or frames that are no
-            streets, or if there is no such look.
+            streets, or if there is no such look or no such shard.
         RuntimeError: if a worker process failed.
     """
     root = Path(root)
@@ -92,10 +96,12 @@ def write_streets(root, count, seed=0, height=128, width=416, workers=None, prog
         raise ValueError(f"looks must be one of {', '.join(LOOKS)}, got {looks!r}")
     if count < 0 or (workers is not None and workers < 1):
         raise ValueError(f"count must not be negative and workers be at least 1, got {count} and {workers}")
+    if not 0 <= shard < shards:
+        raise ValueError(f"shard must be 0 to {shards - 1}, since there are {shards} shards; got {shard}")
     kind = {"seed": int(seed), "height": int(height), "width": int(width), "looks": looks}
-    _claim_folder(root, {**kind, "version": __version__}, count)
-    labels = root / "training" / "label_2"
-    missing = [i for i in range(count) if not (labels / f"{i:06d}.txt").is_file()]
+    _claim_folder(root, {**kind, "version": __version__}, count, shard, shards)
+    labels, mine = root / "training" / "label_2", range(shard, count, shards)
+    count, missing = len(mine), [i for i in mine if not (labels / f"{i:06d}.txt").is_file()]
     workers = max(1, min(workers or os.cpu_count() or 1, len(missing) // 2))
     steps = itertools.count(count - len(missing))
     with ProgressLine() as line:
@@ -120,9 +126,12 @@ def _bar(done, count):
     return f"[{'#' * (30 * done // max(count, 1)):<30}] {done:>6} of {count} streets"
 
 
-def _claim_folder(root, facts, count):
-    """Check that a folder is empty or holds the same streets; clear away what a killed run left; note what it holds."""
-    note = root / "streets.json"
+def _claim_folder(root, facts, count, shard, shards):
+    """Check that a folder is empty or holds the same streets; clear away what a killed run left of this shard; note
+    what the folder holds.
+    """
+    # The frames come first: whoever fills the folder at the same time writes the note before them.
+    note, frames_there = root / "streets.json", any((root / "training").glob("*/*"))
     if note.is_file():
         try:
             found = {"looks": "varied", **json.loads(note.read_text())}  # older notes don't say
@@ -132,10 +141,12 @@ def _claim_folder(root, facts, count):
             raise ValueError(f"{note} can't be read; delete {root} or choose another folder") from error
         if differ:
             raise ValueError(f"{root} holds streets with {differ}, not {facts}; choose another folder or delete it")
-    elif any((root / "training").glob("*/*")):
+    elif frames_there:
         raise ValueError(f"{root} holds frames that are not streets (no {note.name}); choose another folder")
     for stale in root.glob("training/*/.*.tmp"):
-        stale.unlink(missing_ok=True)
+        number = stale.name[1:].split(".")[0]
+        if shards == 1 or (number.isdecimal() and int(number) % shards == shard):
+            stale.unlink(missing_ok=True)
     text = json.dumps({**facts, "count": count}, indent=1) + "\n"
     write_text(note, text)
 

@@ -12,10 +12,11 @@ from roidepth_lessons import DATA_FOLDER
 PACKAGE = DATA_FOLDER.parent / "roidepth_lessons"
 GROUND = (
     "camera", "encoder", "detection", "depth", "roi", "metrics", "draw", "multitask", "weighing", "toys",
-    "pretrained", "world", "checks", "session", "comparison", "kitti_rules", "drive_split",
+    "pretrained", "world", "checks", "session", "comparison", "kitti_rules", "drive_split", "distributed",
 )  # fmt: skip
 WITHOUT_KERAS = (
     "camera", "metrics", "draw", "world", "checks", "session", "comparison", "kitti_rules", "drive_split",
+    "distributed",
 )  # fmt: skip
 FIRST_FLOOR = ("frames", "model", *(path.stem for path in sorted(PACKAGE.glob("draw_*.py"))))
 
