@@ -16,6 +16,7 @@ import itertools
 import json
 import platform
 import random
+import tempfile
 import textwrap
 import time
 from dataclasses import asdict, dataclass
@@ -252,10 +253,9 @@ def train(settings, run_folder, out, processes=distributed.ALONE):
     done = _resume(network, run_folder, count, processes)
     for epoch in range(done, settings.epochs):
         _run_epoch(network, shards, settings, epoch, run_folder, validation, count, processes)
-    if not processes.first:
-        return network
-    bare = _finish(network, out)
-    write_card(run_folder, out, seen, processes.count)
+    bare = _finish(network, out, processes)
+    if processes.first:
+        write_card(run_folder, out, seen, processes.count)
     return bare
 
 
@@ -415,12 +415,11 @@ def _run_epoch(network, shards, settings, epoch, run_folder, validation=None, co
             f"{run_folder}: training diverged in epoch {epoch + 1}: {losses}; "
             "try a lower --learning-rate, in another run folder"
         )
-    if not processes.first:
-        return
     line = {"epoch": epoch + 1, "seconds": round(time.monotonic() - started, 1), **losses}
     # The log comes first: a kill in between leaves a line too many, which `_resume` takes out again.
-    _write_log(run_folder, read_log(run_folder) | {epoch + 1: line})
-    _save_checkpoint(network, run_folder, epoch + 1)
+    if processes.first:
+        _write_log(run_folder, read_log(run_folder) | {epoch + 1: line})
+    _save_checkpoint(network, run_folder, epoch + 1, processes)
 
 
 def _claim_run(run_folder, settings):
@@ -449,12 +448,23 @@ def _checkpoints(run_folder):
     return {int(path.name[5:8]): path for path in sorted(run_folder.glob("epoch[0-9][0-9][0-9].weights.h5"))}
 
 
-def _save_checkpoint(network, run_folder, epoch):
+def _save_checkpoint(network, run_folder, epoch, processes=distributed.ALONE):
+    if not processes.first:
+        return _throw_away(network.save_weights, "unused.weights.h5")
     temporary = run_folder / ".writing.weights.h5"
     network.save_weights(temporary)
     temporary.replace(run_folder / f"epoch{epoch:03d}.weights.h5")
     for old in list(_checkpoints(run_folder).values())[:-2]:
         old.unlink()
+    return None
+
+
+def _throw_away(save, name):
+    """Saves to a file that nobody wants: while Keras saves, it computes the learning rate, and with JAX, what one of
+    several processes computes with shared variables all must compute.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder) / name)
 
 
 def _resume(network, run_folder, batches, processes=distributed.ALONE):
@@ -483,9 +493,12 @@ def _load_checkpoint(network, run_folder):
     return 0
 
 
-def _finish(network, out):
-    out.parent.mkdir(parents=True, exist_ok=True)
+def _finish(network, out, processes):
     bare = model.compose(*(network.get_layer(name) for name in ("encoder", "detection_head", "depth_head")))
+    if not processes.first:
+        _throw_away(bare.save, out.name)
+        return bare
+    out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".writing_{out.name}")
     bare.save(temporary)
     temporary.replace(out)

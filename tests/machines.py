@@ -26,8 +26,16 @@ WAYS = {"one_core": ({0},), "two_processes": ({0}, {1}), "two_cores": ({0, 1},)}
 
 TRAIN = """
 import os, sys
+
+
+class Hidden:
+    def find_spec(self, name, *rest):
+        if name == "tensorflow":
+            raise ModuleNotFoundError(name)
+
+
 os.sched_setaffinity(0, map(int, sys.argv.pop(1).split(",")))  # XLA makes as many threads as there are cores for it
-sys.modules["tensorflow"] = None  # not needed, and slow to import
+sys.meta_path.insert(0, Hidden())  # it isn't needed, and is slow to import
 from roidepth_lessons.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
