@@ -371,16 +371,17 @@ def make_variables(model, inputs, targets):
     """Makes the variables that Keras makes within the first training step: of the optimizer, and to track the losses.
 
     TensorFlow traces a step that makes variables twice, and half of the time until the first step is over is lost so.
-    Nothing else comes of it, and nothing at all on other backends.
+    And weights that are loaded with the optimizer's state find a place for it only if its variables are there: else
+    Keras leaves the state out, and says nothing.
 
     Args:
         model: A compiled Keras model.
         inputs, targets: A batch, as for `train_on_batch`.
     """
-    if keras.backend.backend() != "tensorflow":
-        return
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
+    if keras.backend.backend() != "tensorflow":
+        return
     inputs, targets = (keras.tree.map_structure(lambda values: values[:1], each) for each in (inputs, targets))
     model.compute_loss(inputs, targets, model(_tensors(inputs), training=False))
 
