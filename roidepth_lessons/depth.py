@@ -102,6 +102,13 @@ class HeadWork:
         if margin != 0:
             raise ValueError(f"head: its convolutions leave a rim of {margin} pixels; the halo must be eaten exactly")
 
+    @classmethod
+    def from_layers(cls, counted):
+        """The same counter without the head, from the `layers` of another one: what a file can keep."""
+        work = cls.__new__(cls)
+        work.layers = [tuple(each) for each in counted]
+        return work
+
     def __call__(self, rows, columns):
         return sum(
             operations * (scale * rows + 2 * margin) * (scale * columns + 2 * margin)

@@ -238,7 +238,8 @@ def decode(outputs, count=50):
 
     Returns:
         A dictionary of ``scores`` (batch, count), falling; ``labels`` (batch, count) class indices; ``boxes`` (batch,
-        count, 4) left, top, right, bottom in pixels; ``properties`` (batch, count, 8) as in `OBJECT_FIELDS`.
+        count, 4) left, top, right, bottom in pixels; ``properties`` (batch, count, 8) as in `OBJECT_FIELDS`. A cell
+        whose heatmap is NaN is no peak.
     """
     heatmap = ops.sigmoid(outputs["heatmap"])
     highest_around = ops.max_pool(heatmap, 3, strides=1, padding="same")
@@ -302,8 +303,15 @@ def distinct(overlap, scores, most_overlap=0.7):
 
     Returns:
         (n,) bool.
+
+    Raises:
+        ValueError: if the shapes don't fit together or a number is NaN.
     """
     scores = np.asarray(scores)
+    if scores.ndim != 1 or np.shape(overlap) != 2 * scores.shape:
+        raise ValueError(f"overlap must be (n, n) for n scores, got {np.shape(overlap)} for {scores.shape}")
+    if np.isnan(overlap).any() or np.isnan(scores).any():
+        raise ValueError("overlap and scores must be numbers, got NaN")
     kept = np.zeros(len(scores), bool)
     for index in np.argsort(-scores, kind="stable"):
         kept[index] = not (overlap[index, kept] >= most_overlap).any()

@@ -14,6 +14,7 @@ printer.
 """
 
 import base64
+import contextlib
 import io
 import os
 import sys
@@ -323,6 +324,7 @@ def save(figure, path, dots_per_inch=DOTS_PER_INCH):
 
     Raises:
         ValueError: if `path` does not end in ".png", or the figure has no ``alt_text``.
+        OSError: if it can't be written, for instance because the disk is full; names `path`.
     """
     path = Path(path)
     if path.suffix.lower() != ".png":
@@ -332,8 +334,11 @@ def save(figure, path, dots_per_inch=DOTS_PER_INCH):
     try:
         figure.savefig(temporary, format="png", dpi=dots_per_inch, metadata=metadata)
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, f"can't be written: {error.strerror or error}", str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it may be the folder that is at fault
+            temporary.unlink(missing_ok=True)
 
 
 # The parts of the figures.

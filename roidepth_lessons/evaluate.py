@@ -192,7 +192,7 @@ def found_objects(frames, predictions):
         ``position`` and ``dimensions`` (n, 3); ``yaw``; ``distance``, ``spread``, ``surface`` and ``instance``, the
         object's distances and the spread of the first; ``true_distance`` and ``true_surface`` of the label,
         ``true_position`` (n, 3), the centre of its bottom face, and ``true_yaw``; NaN where no label matches or nothing
-        is known. Metres, pixels, radians.
+        is known; ``moderate``, whether the label counts at KITTI's moderate level. Metres, pixels, radians.
     """
     names = {
         "box": "box", "position": "position_m", "dimensions": "dimensions_m", "yaw": "yaw", "distance": "distance_m",
@@ -208,12 +208,15 @@ def found_objects(frames, predictions):
     for name in ("true_distance", "true_surface", "true_yaw"):
         table[name] = np.full(len(objects), np.nan)
     table["true_position"] = np.full((len(objects), 3), np.nan)
+    table["moderate"] = np.zeros(len(objects), bool)
     first = 0
     for frame, prediction in zip(frames, predictions, strict=True):
         for which, index in match_objects(frame, prediction.objects):
             label, surface = frame.objects[index], kitti.surface_distance(frame, index)
             table["true_distance"][first + which], table["true_yaw"][first + which] = label.distance, label.yaw
             table["true_position"][first + which] = label.location
+            level = kitti.difficulty(label, min(1.0, frame.image.shape[0] / LOWEST_KITTI_IMAGE))
+            table["moderate"][first + which] = level in ("easy", "moderate")
             table["true_surface"][first + which] = np.nan if surface is None else surface
         first += len(prediction.objects)
     return table

@@ -12,7 +12,10 @@ Everything here raises `FileNotFoundError` for a missing file and `ValueError` f
 Format: Geiger et al., "Are we ready for autonomous driving?", CVPR 2012, and the KITTI object development kit.
 """
 
+import contextlib
+import glob
 import io
+import json
 import os
 import uuid
 from dataclasses import replace
@@ -33,6 +36,8 @@ LARGEST_NUMBER = 1e6
 """No pixel, metre or focal length in a label or calibration file comes near it."""
 LARGEST_IMAGE = 89_000_000
 """Pixels. Files that unpack to more are refused (Pillow warns from about here on)."""
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+"""What is decoded, whatever a file is called. Others Pillow hands to programs that run what stands in them (EPS)."""
 LABEL_FIELDS = (
     "class", "truncation", "occlusion", "alpha", "left", "top", "right", "bottom",
     "height", "width", "length", "x", "y", "z", "yaw",
@@ -189,8 +194,12 @@ def read_calibration(path, with_lidar=False):
         path: Text file with lines such as ``P2: 12 numbers``.
         with_lidar: Whether ``R0_rect`` and ``Tr_velo_to_cam`` must be there. ``P2`` always must.
     """
-    rows = dict(line.split(":", 1) for line in _read_text(path).splitlines() if ":" in line)
-    rows = {name.strip(): text for name, text in rows.items()}
+    rows = {}
+    for line in _read_text(path).splitlines():
+        name, colon, text = line.partition(":")
+        if colon and name.strip() in rows:
+            raise ValueError(f"{path} has two lines {name.strip()!r}")
+        rows |= {name.strip(): text} if colon else {}
     fields = {
         "projection": ("P2", (3, 4)),
         "rectification": ("R0_rect", (3, 3)),
@@ -204,7 +213,7 @@ def read_calibration(path, with_lidar=False):
             raise ValueError(f"{path} has no line {name!r}" + (", which the LiDAR file needs" if with_lidar else ""))
     for field in set(matrices) - {"projection"}:
         rotation = matrices[field][:, :3]
-        if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+        if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
             raise ValueError(f"{path}, line {fields[field][0]}: its first three columns are no rotation")
     calibration = Calibration(**matrices)
     try:
@@ -290,7 +299,10 @@ def read_depth(path):
     image = _open_image(path)
     if image.mode not in ("I;16", "I"):
         raise ValueError(f"{path} has mode {image.mode}; a depth map is a 16-bit grey PNG (metres * 256)")
-    return np.array(image, dtype=np.float32) / DEPTH_UNITS_PER_METRE
+    steps = np.array(image)
+    if steps.min() < 0 or steps.max() > 65535:
+        raise ValueError(f"{path} holds {steps.min()} to {steps.max()}; a depth map is 16-bit, 0 to 65535")
+    return steps.astype(np.float32) / DEPTH_UNITS_PER_METRE
 
 
 def write_depth(path, depth):
@@ -320,9 +332,15 @@ def read_road(path):
 def read_drives(path):
     """``drives.tsv`` as a dictionary from frame identifier to drive: frames of one drive look alike."""
     header, *rows = [line.split("\t") for line in _read_text(path).splitlines() if line.strip()] or [[]]
-    if header[:2] != ["frame_id", "raw_drive"] or any(len(row) < 2 or not row[0] or not row[1] for row in rows):
+    filled = all(len(row) > 1 and row[0].strip() and row[1].strip() for row in rows)
+    if header[:2] != ["frame_id", "raw_drive"] or not filled:
         raise ValueError(f"{path} must have tab-separated columns frame_id and raw_drive, filled in every row")
-    return {row[0]: row[1] for row in rows}
+    drives = {}
+    for frame_id, drive, *_ in rows:
+        if frame_id in drives:
+            raise ValueError(f"{path} has two rows of frame {frame_id}")
+        drives[frame_id] = drive
+    return drives
 
 
 OPTIONAL_READERS = {
@@ -354,22 +372,68 @@ def write_atomically(path, write):
     """Call ``write(file)`` on a new binary file beside `path`, then rename it: nobody ever sees half a file.
 
     The temporary name starts with a dot and ends in ``.tmp``; it is removed if `write` fails. Missing folders are made.
+
+    Raises:
+        OSError: if it can't be written, for instance because the disk is full; names `path`.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
-    try:
+
+    def save(temporary):
         with open(temporary, "wb") as file:
             write(file)
+
+    save_atomically(path, save)
+
+
+def save_atomically(path, save, suffix=""):
+    """:func:`write_atomically` for libraries that open the file themselves.
+
+    Args:
+        path: The file.
+        save: Function that writes to the path it is given.
+        suffix: What the temporary name must end in, behind ``.tmp``: some libraries look at it.
+    """
+    path = Path(path)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp{suffix}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(temporary)
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # it may be the folder that is at fault
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary), temporary):
+            raise OSError(error.errno, f"can't be written: {os.strerror(error.errno)}", str(path)) from error
         raise
+
+
+def clear_temporaries(path):
+    """Removes what was left beside a file, or in a folder, by a process that was killed while it wrote.
+
+    Only for who is alone there: see `processes.only_run`.
+    """
+    path = Path(path)
+    folder, name = (path, "*") if path.is_dir() else (path.parent, f"{glob.escape(path.name)}.*")
+    for stale in folder.glob(f".{name}.tmp*"):
+        stale.unlink(missing_ok=True)
 
 
 def write_text(path, text):
     """Write a text file in UTF-8, whole or not at all: see :func:`write_atomically`."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def read_json(path):
+    """What a JSON file holds.
+
+    Raises:
+        FileNotFoundError: if it is missing. ValueError: if it is damaged. Both name it.
+    """
+    try:
+        return json.loads(_read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:  # the second: brackets in brackets, thousands of them
+        raise ValueError(f"{path} is damaged: not JSON ({error})") from error
+    except ValueError as error:  # a number of too many digits
+        raise ValueError(str(error) if str(path) in str(error) else f"{path} is damaged: {error}") from error
 
 
 def difficulty(each, scale=1.0):
@@ -435,8 +499,10 @@ def _write_or_remove(write, path, value):
 def _read_bytes(path):
     try:
         return Path(path).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} is missing") from None
+    except IsADirectoryError:
+        raise ValueError(f"{path} is a folder, not a file") from None
 
 
 def _read_text(path):
@@ -450,8 +516,8 @@ def _open_image(path):
     data = _read_bytes(path)
     try:
         # `load` does not look at a PNG's checksums, `verify` does; after it the file must be opened anew.
-        Image.open(io.BytesIO(data)).verify()
-        image = Image.open(io.BytesIO(data))
+        Image.open(io.BytesIO(data), formats=IMAGE_FORMATS).verify()
+        image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
         if image.width * image.height > LARGEST_IMAGE:
             raise ValueError(f"{image.width} x {image.height} pixels are too many")
         image.load()
@@ -484,7 +550,8 @@ def _check_points(points, path):
 
 def _parse_numbers(text, where):
     try:
-        numbers = [float(word) for word in text.split()]
+        # Python would take 1_000 and digits of other scripts; no other reader of these files does.
+        numbers = [float(word if word.isascii() and "_" not in word else "") for word in text.split()]
     except ValueError:
         raise ValueError(f"{where}: not a number in {text.strip()[:200]!r}") from None
     # Written so that NaN fails too.

@@ -13,7 +13,7 @@ PARTS = ("image", "inside_boxes")
 COLUMNS = (
     "kind", "true_distance", "true_surface", "true_position", "distance", "surface", "instance", "position", "spread",
     "box_height", "lidar_center", "lidar_surface", "lidar_speaks", "lidar_alone_center", "lidar_alone_surface",
-    "lidar_alone_speaks", "row_mean",
+    "lidar_alone_speaks", "row_mean", "moderate",
 )  # fmt: skip
 """What is wanted of each object that matches a label."""
 
@@ -40,8 +40,9 @@ def summarise(rows, mode, groups=None, over="frames"):
           ``ap50_moderate_interval``.
         - ``by_threshold``: rows of `metrics.detection_errors` for what would be reported at other thresholds.
         - ``distance.{all, <Class>}`` of `metrics.distance_errors` with ``abs_rel_interval``, against the label's z (the
-          box centre), and ``distance.by_range``; ``distance_surface`` likewise against the visible surface;
-          ``distance_instance`` for the detection head alone.
+          box centre); ``distance.moderate`` for labels that count at KITTI's moderate level: not those that the rim
+          cuts off or that are mostly hidden; ``distance.by_range``; ``distance_surface`` likewise against the visible
+          surface; ``distance_instance`` for the detection head alone.
         - ``longitudinal`` and ``lateral``: ``{all, <Class>, by_range}`` of `metrics.signed_errors` of position z and x
           against the label, with ``mean_error_m_interval``. Positive is too far ahead and too far to the right.
         - ``calibration.{center, surface}.{all, <Class>}`` of `metrics.laplace_calibration`: does ``distance_spread_m``
@@ -177,7 +178,7 @@ def _distance_figures(pairs, predicted, true):
         return figures | {"abs_rel_interval": metrics.mean_interval(relative[chosen], pairs["group"][chosen])}
 
     by_range = metrics.distance_errors_by_range(pairs[predicted], pairs[true], groups=pairs["group"])
-    return _by_class(pairs, errors) | {"by_range": by_range}
+    return _by_class(pairs, errors) | {"moderate": errors(pairs["moderate"].astype(bool)), "by_range": by_range}
 
 
 def _place_figures(pairs, axis):
@@ -282,6 +283,9 @@ def table(figures):
         f"depth map, AbsRel: image {_percent(depth['image']['abs_rel'])}, inside boxes "
         f"{_percent(depth['inside_boxes']['abs_rel'])}; mean depth of the row: "
         f"{_percent(row_depth['image']['abs_rel'])}, {_percent(row_depth['inside_boxes']['abs_rel'])}",
+        f"distance error of objects that count at KITTI's moderate level ({figures['distance']['moderate']['count']}): "
+        f"{_percent(figures['distance']['moderate']['abs_rel'])}; box height alone: "
+        f"{_percent(figures['baseline_box_height']['moderate']['abs_rel'])}",
         f"work of the depth head: mean {_percent(figures['head_work']['mean'])}, "
         f"most {_percent(figures['head_work']['max'])} of the full frame",
     ]

@@ -4,16 +4,18 @@ Training sees an encoder-decoder with two branches (:func:`build_network`). Pred
 same layers, but decodes depth only in windows around the objects that the detection branch found.
 """
 
+import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 from PIL import Image
 
 from . import CLASSES, depth, detection, encoder, metrics, pretrained, roi
 from .camera import Camera, resize_nearest
+from .compiled import Compiled, WindowDecoder
 
 CANONICAL_FOCAL_LENGTH = 240.0
 """Pixels. Depths inside the network are those of a camera with this focal length: metres * 240 / focal length. Photos
@@ -32,6 +34,13 @@ best between 0.35 and 0.5: see ``by_threshold`` in ``data/results/streets_valida
 
 WEAKEST = 0.02
 """Peaks with a lower score are not even candidates."""
+
+
+ARCHIVE_MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
+LARGEST_ARCHIVE = 1_000_000_000
+"""Bytes that a weights file may unpack to."""
+LARGEST_PHOTO = 8_000_000
+"""Pixels to which a photo is scaled at most; KITTI's are scaled to 50,000, the widest lens needs a million."""
 
 
 ENCODERS = ("residual", "efficientnet-lite0")
@@ -220,9 +229,15 @@ class Prediction:
 class RoiDepth:
     """From a photo to objects with distances; depth is decoded only inside their boxes.
 
+    `find` and `decode` run the two networks; a class that runs them elsewhere (`export.Exported`) replaces these
+    two, and what they need: `photo_focal_length`, `head_work`, `threshold`.
+
     Args:
         network: A model from :func:`build_network` or :func:`compose`.
         threshold: Objects with a lower score are left out.
+
+    Raises:
+        ValueError: if it is another network, or its weights are not all finite: it would seem to see nothing.
     """
 
     def __init__(self, network, threshold=THRESHOLD):
@@ -230,6 +245,8 @@ class RoiDepth:
             parts = [network.get_layer(name) for name in ("encoder", "detection_head", "depth_head")]
         except ValueError as error:
             raise ValueError(f"network {network.name!r} is not one of build_network's: {error}") from error
+        if not all(np.isfinite(values).all() for values in network.get_weights()):
+            raise ValueError(f"network {network.name!r}: its weights hold NaN or infinity; its training has diverged")
         self.network = network
         self.threshold = threshold
         self.encoder, self.detection_head, self.depth_head = parts
@@ -239,10 +256,12 @@ class RoiDepth:
         found = DecodePeaks(name="decode")(self.detection_head(features))
         padded = layers.ZeroPadding2D(depth.HALO, name="pad_once")(features)
         self.detector = keras.Model(inputs, dict(found, features=padded), name="detector")
+        self._run_detector = Compiled(self.detector)
+        self._decode_window = WindowDecoder(self.depth_head, depth.HALO)
 
     @classmethod
     def load(cls, path, threshold=THRESHOLD):
-        """Reads weights that `train` has written: a ``.keras`` file, in Keras's safe mode.
+        """Reads weights that `train` has written: a ``.keras`` file, in Keras's safe mode. No code of the file is run.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -252,10 +271,16 @@ class RoiDepth:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such weights file; `python -m roidepth_lessons train` makes one")
         try:
+            _check_archive(path)
             network = keras.saving.load_model(path, compile=False, safe_mode=True)
             return cls(network, threshold)
         except Exception as error:  # Keras, h5py and zipfile raise many kinds for a damaged file
             raise ValueError(f"{path}: not a weights file of this course, or damaged ({error})") from error
+
+    @property
+    def photo_focal_length(self):
+        """To how many pixels of focal length photos are scaled: :func:`photo_focal_length` of the network."""
+        return photo_focal_length(self.network)
 
     def predict(self, image, camera=None, mode="auto", threshold=None, rescale=True, distinct=True):
         """Finds the objects in a photo and says how far each is.
@@ -280,7 +305,7 @@ class RoiDepth:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
         camera = camera or default_camera(_checked_image(image))
         photo, photo_camera, inner = self.prepare(image, camera, rescale)
-        candidates, features = self.detect(photo, photo_camera)
+        candidates, features = self.find(photo, photo_camera)
         strong = candidates["scores"] >= (self.threshold if threshold is None else threshold)
         found = {name: values[strong] for name, values in candidates.items()}
         if distinct:
@@ -320,9 +345,13 @@ class RoiDepth:
         height, width = image.shape[:2]
         multiple = encoder.SIZE_MULTIPLE
         if rescale:
-            wanted = photo_focal_length(self.network)
-            width = multiple * max(1, round(width * wanted / camera.focal_length[0] / multiple))
+            width = multiple * max(1, round(width * self.photo_focal_length / camera.focal_length[0] / multiple))
             height = max(1, round(image.shape[0] * width / image.shape[1]))
+            if height * width > LARGEST_PHOTO:
+                raise ValueError(
+                    f"camera: with its focal length of {camera.focal_length[0]:g} pixels the photo would be scaled to "
+                    f"{width}x{height} pixels; is it of another photo?"
+                )
         if (height, width) != image.shape[:2]:
             image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
             camera = camera.resized(height, width)
@@ -330,14 +359,19 @@ class RoiDepth:
         photo = np.pad(image, [(0, space[0]), (0, space[1]), (0, 0)], constant_values=127)
         return photo, camera.cropped(0, 0, *photo.shape[:2]), (height, width)
 
-    def detect(self, photo, camera):
-        """Encoder and detection head. Returns the candidates as arrays, the best first, and the padded features."""
-        outputs = self.detector.predict_on_batch(
-            {"image": photo[None].astype("float32"), "camera": camera.vector[None]}
-        )
+    def find(self, photo, camera):
+        """Encoder and detection head. Returns the candidates as arrays, the best first, and the padded features as a
+        tensor of the backend.
+        """
+        outputs = self._run_detector({"image": photo[None].astype("float32"), "camera": camera.vector[None]})
         features = outputs.pop("features")
-        found = {name: np.asarray(values[0]) for name, values in outputs.items()}
-        return within_photo(found, *photo.shape[:2]), np.asarray(features)
+        found = {name: ops.convert_to_numpy(values)[0] for name, values in outputs.items()}
+        return within_photo(found, *photo.shape[:2]), features
+
+    def detect(self, photo, camera):
+        """As :func:`find`, with the padded features as an array."""
+        candidates, features = self.find(photo, camera)
+        return candidates, ops.convert_to_numpy(features)
 
     def plan(self, boxes, padded_size, mode="auto"):
         """The windows to decode for these boxes (pixels of the network's image)."""
@@ -347,11 +381,26 @@ class RoiDepth:
         return roi.plan_windows(boxes, rows, columns, self.head_work, allow_full=mode == "auto")
 
     def decode(self, features, plan):
-        """The depth head on every window of the plan: a list of (height, width, 3) arrays."""
-        return [
-            np.asarray(self.depth_head.predict_on_batch(roi.gather_window(features, window, depth.HALO)))[0]
-            for window in plan.windows
-        ]
+        """The depth head on every window of the plan: a list of (height, width, 3) arrays.
+
+        Raises:
+            ValueError: if a window does not lie inside the features.
+        """
+        rows, columns = (size - 2 * depth.HALO for size in features.shape[1:3])
+        windows = [roi.check_window(window, rows, columns) for window in plan.windows]
+        features = ops.convert_to_tensor(features)
+        return [ops.convert_to_numpy(self._decode_window(features, window))[0] for window in windows]
+
+
+def _check_archive(path):
+    """Refuses what isn't Keras's zip format (its older ones may hold code), has more in it, or unpacks to a flood."""
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(each.filename for each in archive.infolist())
+        size = sum(each.file_size for each in archive.infolist())
+    if names != sorted(ARCHIVE_MEMBERS):
+        raise ValueError(f"wanted {', '.join(ARCHIVE_MEMBERS)} in it, found {', '.join(names[:9]) or 'nothing'}")
+    if size > LARGEST_ARCHIVE:
+        raise ValueError(f"it unpacks to {size} bytes, more than any network of this course")
 
 
 def within_photo(found, height, width):
@@ -360,7 +409,13 @@ def within_photo(found, height, width):
     Args:
         found: What `detection.decode` gives, of one photo, as arrays.
         height, width: Of the photo, in pixels.
+
+    Raises:
+        ValueError: if a number is not finite.
     """
+    for name, values in found.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"found: its {name} hold NaN or infinity; the network's weights are damaged or diverged")
     limits = np.array([[-0.5, -0.5, width - 0.5, height - 0.5]])
     boxes = np.clip(found["boxes"], limits[:, [0, 1, 0, 1]], limits[:, [2, 3, 2, 3]])
     keep = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1) & (found["scores"] >= WEAKEST)

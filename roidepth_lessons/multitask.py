@@ -202,9 +202,13 @@ class TaskTraining:
         """Writes :meth:`state` to a ``.npz`` file, whole or not at all."""
         path = Path(path)
         temporary = path.with_name(f".writing_{path.name}")
-        with open(temporary, "wb") as file:
-            np.savez(file, **self.state())
-        os.replace(temporary, path)
+        try:
+            with open(temporary, "wb") as file:
+                np.savez(file, **self.state())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def load(self, path):
         """Reads what :meth:`save` wrote. The run then goes on as if it had not been interrupted.

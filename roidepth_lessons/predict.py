@@ -204,7 +204,7 @@ def claim_figures(folder, photos, paths, settings):
     note = Path(folder) / "settings.json"
     wanted = {**settings, "photos": sorted({str(photo.path.resolve().parent) for photo in photos})}
     try:
-        same = json.loads(note.read_text()) == wanted
+        same = kitti.read_json(note) == wanted
     except (OSError, ValueError):
         same = False
     if not same and any(path.suffix.lower() == ".png" for path in Path(folder).glob("*")):

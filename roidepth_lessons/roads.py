@@ -11,17 +11,33 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from . import CLASSES, DATA_FOLDER, augmentation, drive_split, evaluate, kitti, measures, metrics, model, streets, train
+from . import (
+    CLASSES,
+    DATA_FOLDER,
+    LARGE_STREET_WEIGHTS,
+    augmentation,
+    drive_split,
+    evaluate,
+    kitti,
+    measures,
+    metrics,
+    model,
+    streets,
+    train,
+)
+from .processes import only_run
 from .session import ProgressLine
 from .study_book import facts
 
 RESULTS = DATA_FOLDER / "results" / "roads.json"
 WORK = DATA_FOLDER / "cache" / "roads"
+FULL_RESULTS = RESULTS.with_name("kitti_cross_validated.json")
+FULL_WORK = WORK.with_name("roads_full")
 MEASURES = {"ap50_moderate": "Car AP50, moderate", "abs_rel": "distance, AbsRel"}
 SAMPLES = 1000
 """Bootstrap samples of drives, the same for every recipe, so that recipes can be compared drive by drive."""
@@ -121,33 +137,76 @@ def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES, processes=
 
     Raises:
         ValueError: if `work` holds a run with other settings or on other frames, or if ``drives.tsv`` is missing.
-        RuntimeError: if a training fails; names its log.
+        RuntimeError: if a training fails; names its log. If another process is at work in `work`.
     """
     settings, root, work = settings or Settings(), Path(root).resolve(), Path(work).resolve()
-    splits, known = train.read_folds(root, settings.folds, validation=0)
-    drives = {frame_id: known[frame_id] for frame_id in kitti.frame_ids(root)}
-    _claim(work, settings, drives)
-    _draw_streets(recipes, work, settings)
-    trainings = street_trainings(recipes, work, settings) | real_trainings(recipes, root, work, settings)
-    train_all(trainings, work, processes)
-    figures = {}
-    for number, recipe in enumerate(recipes, start=1):
-        print(f"recipe {number} of {len(recipes)}: {recipe.name}")
-        figures[recipe.name] = _measured(recipe, root, splits, drives, work, settings)
-    results = {
-        "settings": asdict(settings),
-        "frames": len(drives),
-        "drives": len(set(drives.values())),
-        "recipes": {name: each["figures"] for name, each in figures.items()},
-        "ingredients": compare(recipes, {name: each["draws"] for name, each in figures.items()}),
-        **facts("python -m roidepth_lessons roads ROOT"),
-    }
-    return _write_json(out, results)
+    splits, drives = _folds(root, settings.folds)
+    with only_run(work):
+        _claim(work, settings, drives)
+        _draw_streets(recipes, work, settings)
+        trainings = street_trainings(recipes, work, settings) | real_trainings(recipes, root, work, settings)
+        train_all(trainings, work, processes)
+        figures = {}
+        for number, recipe in enumerate(recipes, start=1):
+            print(f"recipe {number} of {len(recipes)}: {recipe.name}")
+            weights = [fold_weights(recipe, fold, work) for fold in range(1, settings.folds + 1)]
+            figures[recipe.name] = _measured(_measured_path(recipe, work), weights, root, splits, drives)
+        results = {
+            "settings": asdict(settings),
+            "frames": len(drives),
+            "drives": len(set(drives.values())),
+            "recipes": {name: each["figures"] for name, each in figures.items()},
+            "ingredients": compare(recipes, {name: each["draws"] for name, each in figures.items()}),
+            **facts("python -m roidepth_lessons roads ROOT"),
+        }
+        return _write_json(out, results)
+
+
+FULL = train.Settings(
+    height=192, width=640, epochs=30, batch_size=8, learning_rate=1e-3, augmentation="tilted", folds=3, validation=0
+)
+"""The training on photos that the README advises. Size and augmentation were chosen on 17 photos of 6 drives, the
+validation part of the first of five folds; they are among those that are tested here."""
+
+
+def cross_validate(root, out=FULL_RESULTS, work=FULL_WORK, training=FULL, start=LARGE_STREET_WEIGHTS, processes=2):
+    """Trains on real photos once per fold of drives, and measures each photo by a network that never saw its drive.
+
+    Args:
+        root, out, work, processes: See :func:`run`.
+        training: `train.Settings`; data, start and fold are filled in.
+        start: Weights file that every training begins with.
+
+    Returns:
+        What was written: ``settings``; what `measures.summarise` returns, over all photos; ``training_seconds`` of a
+        fold, in the mean, with those of `start`; and `study_book.facts`.
+
+    Raises:
+        ValueError, RuntimeError: see :func:`run`.
+    """
+    root, work, start = Path(root).resolve(), Path(work).resolve(), Path(start).resolve()
+    splits, drives = _folds(root, training.folds)
+    with only_run(work):
+        _claim(work, training, drives)
+        trainings = {
+            work / "weights" / f"fold{fold}.keras": replace(training, data=str(root), start=str(start), fold=fold)
+            for fold in range(1, training.folds + 1)
+        }
+        train_all(trainings, work, processes)
+        figures = _measured(work / "measured.json", list(trainings), root, splits, drives)["figures"]
+        command = facts("python -m roidepth_lessons roads ROOT --full")
+        return _write_json(out, {"settings": asdict(training), **figures, **command})
+
+
+def _folds(root, folds):
+    """All splits, without drives held out for choosing, and the drive of each frame that is there."""
+    splits, known = train.read_folds(root, folds, validation=0)
+    return splits, {frame_id: known[frame_id] for frame_id in kitti.frame_ids(root)}
 
 
 def _claim(work, settings, drives):
     path, facts_of_run = work / "run.json", {"settings": asdict(settings), "drives": drives}
-    if path.is_file() and json.loads(path.read_text()) != facts_of_run:
+    if path.is_file() and kitti.read_json(path) != facts_of_run:
         raise ValueError(f"{path} is of a run with other settings or frames; choose another folder or remove this one")
     _write_json(path, facts_of_run)
 
@@ -264,34 +323,58 @@ def _train_after(first, settings, out, run_folder):
     _train(settings, out, run_folder)
 
 
+CHILD = """
+import sys
+from roidepth_lessons import processes
+from roidepth_lessons.__main__ import main
+processes.end_with_parent()
+sys.exit(main())
+"""
+"""The command line for a process that must not go on alone when whoever started it is killed."""
+
+
 def _train(settings, out, run_folder):
     run_folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "roidepth_lessons", "train", *train.flags(settings)]
+    command = [sys.executable, "-c", CHILD, "train", *train.flags(settings)]
     with open(run_folder / "output.txt", "a") as log:
         command += ["--run", run_folder, "--out", out, "--threads", "1"]  # others run beside it
-        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=DATA_FOLDER.parent)
-    if done.returncode:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, cwd=DATA_FOLDER.parent
+        )
+        with process:  # holds the other end of its standard input
+            process.wait()
+    if process.returncode:
         raise RuntimeError(f"the training of {out.name} failed; {log.name} says why")
 
 
 def _seconds(weights):
     """Of a training, with that of the weights that it began from."""
-    card = json.loads(weights.with_suffix(".json").read_text())
+    card = kitti.read_json(weights.with_suffix(".json"))
     start = card["settings"]["start"]
-    return card["training_seconds"] + (_seconds(Path(start)) if start else 0)
+    return card["training_seconds"] + (_seconds(DATA_FOLDER.parent / start) if start else 0)  # else it is absolute
 
 
 # Measuring -----------------------------------------------------------------------------------------------------------
 
 
-def _measured(recipe, root, splits, drives, work, settings):
-    """``{"figures", "draws"}`` of a recipe, from its file if it was measured before."""
-    path = work / "measured" / (recipe.name.replace("; ", "_").replace(", then ", "_").replace(" ", "_") + ".json")
+def _measured_path(recipe, work):
+    name = recipe.name.replace("; ", "_").replace(", then ", "_").replace(" ", "_")
+    return work / "measured" / f"{name}.json"
+
+
+def _measured(path, weights_of_folds, root, splits, drives):
+    """``{"figures", "draws"}`` of the networks that are tested on the folds, from a file if they were measured before.
+
+    Args:
+        path: The file.
+        weights_of_folds: A weights file for each fold.
+        root: Folder in the KITTI layout.
+        splits, drives: See `train.read_folds`.
+    """
     if path.is_file():
-        return json.loads(path.read_text())
+        return kitti.read_json(path)
     rows, order, seconds = [], [], []
-    for fold, parts in enumerate(splits, start=1):
-        weights = fold_weights(recipe, fold, work)
+    for fold, (weights, parts) in enumerate(zip(weights_of_folds, splits, strict=True), start=1):
         drive_split.check_unseen(parts["test"], drives, train.drives_seen(weights) or [])
         seconds.append(_seconds(weights))
         network = model.RoiDepth.load(weights)

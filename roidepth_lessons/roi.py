@@ -13,6 +13,8 @@ import numpy as np
 from keras import ops
 
 STRIDE = 4
+FARTHEST_EDGE = 1e9
+"""Pixels. An edge beyond, at infinity even, is as far outside of every image."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,25 @@ def snap_boxes(boxes, rows, columns, widen=0.1):
         wholly outside.
 
     Raises:
-        ValueError: if `boxes` has another shape or holds a NaN.
+        ValueError: if `boxes` has another shape, holds a NaN or a box whose right or bottom comes before its left or
+            top; if `rows` or `columns` is not positive, or `widen` negative or not finite.
     """
     boxes = np.asarray(boxes, dtype=np.float64)
+    if rows < 1 or columns < 1:
+        raise ValueError(f"rows and columns must be at least 1, got {rows} and {columns}")
+    if not 0 <= widen < np.inf:
+        raise ValueError(f"widen must be a share of at least 0, got {widen}")
     if boxes.size == 0:
         return np.zeros((0, 4), np.int64)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or np.isnan(boxes).any():
         raise ValueError(f"boxes must be (n, 4) numbers without NaN, got shape {boxes.shape}")
+    if (boxes[:, 2:] < boxes[:, :2]).any():
+        raise ValueError("boxes must be left, top, right, bottom: one's right or bottom comes before its left or top")
+    boxes = np.clip(boxes, -FARTHEST_EDGE, FARTHEST_EDGE)
     extra = widen * (boxes[:, 2:] - boxes[:, :2])
     low = np.floor((boxes[:, :2] - extra + 0.5) / STRIDE)
     high = np.ceil((boxes[:, 2:] + extra + 0.5) / STRIDE)
+    high = np.maximum(high, low + 1)  # a box without width on the edge between two cells
     cells = np.stack([low[:, 1], low[:, 0], high[:, 1], high[:, 0]], axis=1)
     return np.clip(cells, 0, [rows, columns, rows, columns]).astype(np.int64)
 
@@ -103,6 +114,16 @@ def plan_windows(boxes, rows, columns, work, widen=0.1, allow_full=True):
     if best > 0:
         window_of[inside] = 0
     return Plan(plans[best][0], plans[best][1], window_of, regions, costs[best], full_work)
+
+
+def with_overhead(work, overhead):
+    """A window's cost with what a call costs besides its work, however small the window: for :func:`plan_windows`.
+
+    Args:
+        work: See there.
+        overhead: In the unit of `work`; `benchmark_boxes.calibrate` measures it.
+    """
+    return lambda rows, columns: work(rows, columns) + overhead
 
 
 def full_frame(boxes, rows, columns, work, widen=0.1):
@@ -157,11 +178,17 @@ def gather_window(padded_features, window, halo):
     Raises:
         ValueError: if the window is empty or reaches outside the image.
     """
-    top, left, bottom, right = (int(edge) for edge in window)
     rows, columns = (size - 2 * halo for size in ops.shape(padded_features)[1:3])
+    top, left, bottom, right = check_window(window, rows, columns)
+    return padded_features[:, top : bottom + 2 * halo, left : right + 2 * halo]
+
+
+def check_window(window, rows, columns):
+    """The edges of a window as ints. Raises ValueError if it is empty or reaches outside the cells."""
+    top, left, bottom, right = (int(edge) for edge in window)
     if not (0 <= top < bottom <= rows and 0 <= left < right <= columns):
         raise ValueError(f"window {(top, left, bottom, right)} does not lie inside the {rows}x{columns} cells")
-    return padded_features[:, top : bottom + 2 * halo, left : right + 2 * halo]
+    return top, left, bottom, right
 
 
 def cut_region(decoded, window, region):
@@ -194,11 +221,15 @@ def box_patches(boxes, plan, decoded):
         A list of n arrays (height, width, ...), at least one pixel each; None for a box wholly outside the image.
 
     Raises:
-        ValueError: if there are more or fewer boxes than regions, or arrays than windows.
+        ValueError: if there are more or fewer boxes than regions, or arrays than windows, or if one has another size.
     """
     if len(boxes) != len(plan.regions) or len(decoded) != len(plan.windows):
         counts = f"{len(boxes)} boxes, {len(decoded)} arrays"
         raise ValueError(f"{counts}: the plan is for {len(plan.regions)} boxes in {len(plan.windows)} windows")
+    sizes = (plan.windows[:, 2:] - plan.windows[:, :2]) * STRIDE
+    for number, (values, size) in enumerate(zip(decoded, sizes.tolist(), strict=True)):
+        if list(np.shape(values)[:2]) != size:
+            raise ValueError(f"decoded[{number}] has shape {np.shape(values)}, its window {size[0]}x{size[1]} pixels")
     patches = []
     for box, region, number in zip(boxes, plan.regions, plan.window_of, strict=True):
         if number < 0:
@@ -221,15 +252,17 @@ def weighted_quantile(values, weights, quantile=0.5):
         One value per quantile.
 
     Raises:
-        ValueError: if there is no value, or one is not finite, or a weight is negative.
+        ValueError: if there is no value, or one is not finite, or a weight is negative, or a quantile not 0 to 1.
     """
     values, weights = np.ravel(values), np.ravel(weights)
     if len(values) == 0 or len(values) != len(weights):
         raise ValueError(f"values and weights: as many of each and at least one, got {len(values)} and {len(weights)}")
     if not np.isfinite(values).all() or not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError("values must be finite, weights finite and not negative")
+    if not ((np.asarray(quantile) >= 0) & (np.asarray(quantile) <= 1)).all():
+        raise ValueError(f"quantile must be 0 to 1, got {quantile}")
     order = np.argsort(values, kind="stable")
-    below = np.cumsum(weights[order], dtype=np.float64)
-    if below[-1] <= 0:
-        below = np.arange(1.0, len(values) + 1)
+    largest = float(weights.max())
+    # As shares of the largest, so that no sum overflows.
+    below = np.cumsum(weights[order] / largest if largest > 0 else np.ones(len(values)), dtype=np.float64)
     return values[order][np.minimum(np.searchsorted(below, np.asarray(quantile) * below[-1]), len(values) - 1)]

@@ -41,10 +41,12 @@ def start(seed=1, threads=2):
         raise RuntimeError("call start() before anything imports keras or tensorflow: restart the kernel")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _held_stderr():
+    with held_stderr():
         if os.environ["KERAS_BACKEND"] == "tensorflow":
             import tensorflow as tf
 
+            # A lesson that decodes windows of many sizes is told else, once, that tracing is expensive.
+            tf.get_logger().setLevel("ERROR")
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
             tf.add(1.0, 1.0)
@@ -55,7 +57,7 @@ def start(seed=1, threads=2):
 
 
 @contextmanager
-def _held_stderr():
+def held_stderr():
     """Holds file descriptor 2 in a file; if the block fails, its text is let through."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -91,9 +91,8 @@ def run(job, settings):
         seconds.setdefault(tuple(tasks), []).append(time.process_time() - began)
         if job.stage == "main" and job.arm in WATCHED and (step + 1) % epoch == 0:
             for name, figures in history.items():
-                figures.append(measure(network, held_out(settings, name), arm.tasks))
-    finite = all(np.isfinite(values).all() for values in network.get_weights())
-    figures = {name: measure(network, held_out(settings, name), arm.tasks) if finite else None for name in sets}
+                figures.append(_measure_unless_diverged(network, held_out(settings, name), arm.tasks))
+    figures = {name: _measure_unless_diverged(network, held_out(settings, name), arm.tasks) for name in sets}
     return {
         "images": job.steps * settings.batch_size,
         "updates": {name: sum(len(each) for tasks, each in seconds.items() if name in tasks) for name in arm.tasks},
@@ -287,6 +286,11 @@ def measure(network, examples, tasks):
         inside = np.stack([metrics.inside_boxes(each.boxes, *each.depth.shape) for each in examples])
         figures["abs_rel_boxes"] = metrics.depth_errors(depths, true, inside)["abs_rel"]
     return {name: value if value is None else round(value, 5) for name, value in figures.items()}
+
+
+def _measure_unless_diverged(network, examples, tasks):
+    finite = all(np.isfinite(values).all() for values in network.get_weights())
+    return measure(network, examples, tasks) if finite else None
 
 
 def predict(network, examples, size=50):

@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from . import DATA_FOLDER, __version__
-from .kitti import write_text
+from .kitti import clear_temporaries, write_text
+from .processes import lines_from_parent, only_run
 from .session import ProgressLine
 
 RESULTS = DATA_FOLDER / "results" / "study.jsonl"
@@ -202,18 +203,21 @@ def read_lines(path, settings=None):
     path = Path(path)
     if not path.is_file():
         return settings, []
-    texts = path.read_text().splitlines()
+    texts = path.read_text(errors="replace").splitlines()
     lines = []
     for number, text in enumerate(texts, start=1):
         try:
             lines.append(json.loads(text))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if number < len(texts) or number == 1:
                 raise ValueError(f"{path}, line {number}: not JSON; restore the file or name another one") from error
-    found = lines[0].get("settings") if isinstance(lines[0], dict) else None
-    if not isinstance(found, dict) or any(not set(KEY) <= set(line) for line in lines[1:]):
+    sound = bool(lines) and all(isinstance(line, dict) for line in lines)
+    if not sound or "settings" not in lines[0] or any(not set(KEY) <= set(line) for line in lines[1:]):
         raise ValueError(f"{path}: not a book of `study`: wanted its settings in line 1, and a run in every other")
-    found = _settings_of(found)
+    try:
+        found = _settings_of(lines[0]["settings"])
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"{path}, line 1: no settings of `study` ({error})") from error
     if settings is not None and replace(found, seeds=settings.seeds) != settings:
         raise ValueError(f"{path} is a book of other settings ({found}); name another file with --out")
     return settings or found, lines[1:]
@@ -279,8 +283,16 @@ def run_study(path, settings, arms, workers=2, command="study"):
         command: For the record.
 
     Raises:
-        ValueError: if the book is of other settings. RuntimeError: if a worker failed; what was finished is kept.
+        ValueError: if the book is of other settings.
+        RuntimeError: if a worker failed (what was finished is kept), or if another process writes into the book.
     """
+    path = Path(path)
+    with only_run(path.parent, path.name):
+        clear_temporaries(path)
+        return _run_stages(path, settings, arms, workers, command)
+
+
+def _run_stages(path, settings, arms, workers, command):
     _, lines = read_lines(path, settings)
     record = facts(command)
     for stage, jobs_of in stages(settings, arms).items():
@@ -299,7 +311,7 @@ def run_jobs(jobs, settings, workers=2):
     """Yields the result of each job, in the order in which they end.
 
     Plain processes that read a job per line and write a result per line: when this process is killed, they end by
-    themselves after the run they are at.
+    themselves.
     """
     waiting, results = queue.SimpleQueue(), queue.SimpleQueue()
     for job in jobs:
@@ -321,10 +333,13 @@ def run_jobs(jobs, settings, workers=2):
             process.stdout.close()
 
 
+WORKER = f"from {__name__} import work; work()"
+"""What the processes run that make the runs."""
+
+
 def _start_worker(settings):
-    code = f"from {__name__} import work; work()"
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=DATA_FOLDER.parent
+        [sys.executable, "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=DATA_FOLDER.parent
     )
     process.stdin.write(json.dumps(asdict(settings)) + "\n")
     process.stdin.flush()
@@ -356,10 +371,8 @@ def work():
     start(threads=1)
     from .study import run
 
-    settings = _settings_of(json.loads(sys.stdin.readline()))
-    for text in sys.stdin:
+    lines = lines_from_parent()
+    settings = _settings_of(json.loads(next(lines)))
+    for text in lines:
         job = Job(**json.loads(text))
-        try:
-            print(json.dumps(asdict(job) | run(job, settings)), flush=True)
-        except BrokenPipeError:  # whoever started this was killed
-            return
+        print(json.dumps(asdict(job) | run(job, settings)), flush=True)

@@ -39,6 +39,7 @@ from . import (
     multitask,
     streets,
 )
+from .processes import only_run
 from .session import ProgressLine, fit_progress
 
 LOSSES = {
@@ -158,11 +159,19 @@ def read_folds(root, folds, validation=1):
 
 
 def drives_seen(weights):
-    """The drives that a network was trained on, as the card beside its weights file says; None if there is no card."""
-    try:
-        return json.loads(Path(weights).with_suffix(".json").read_text()).get("drives_seen", [])
-    except (OSError, ValueError, AttributeError):
+    """The drives that a network was trained on, as the card beside its weights file says; None if there is no card.
+
+    Raises:
+        ValueError: if the card is damaged: to take it for none would let the network be tested on what it has seen.
+    """
+    path = Path(weights).with_suffix(".json")
+    if not path.exists():
         return None
+    card = kitti.read_json(path)
+    drives = card.get("drives_seen", []) if isinstance(card, dict) else None
+    if not isinstance(drives, list) or not all(isinstance(each, str) for each in drives):
+        raise ValueError(f"{path} is damaged: wanted a card of weights with the list drives_seen")
+    return drives
 
 
 def read_examples(root, height, width, frame_ids=None):
@@ -216,6 +225,7 @@ def train(settings, run_folder, out, processes=distributed.ALONE):
             installed, if those to start from have seen a drive that is held out now, if there are fewer frames than a
             batch takes, if batches and shards can't be shared evenly, if the processes were started with different
             settings or see different files, or if the loss is no longer a number.
+        RuntimeError: if another training, not one of `processes`, is at work in this folder, or makes the same weights.
         FileNotFoundError, ValueError: if a file of the data or the weights to start from is missing or damaged.
     """
     run_folder, out = Path(run_folder), Path(out)
@@ -226,6 +236,15 @@ def train(settings, run_folder, out, processes=distributed.ALONE):
     if settings.augmentation not in augmentation.STRENGTHS:
         raise ValueError(f"augmentation must be one of {[*augmentation.STRENGTHS]}, got {settings.augmentation!r}")
     _check_shards(settings, processes)
+    if not processes.first:  # the first holds the folder for all, and writes
+        return _train(settings, run_folder, out, processes)
+    with only_run(run_folder), only_run(out.parent, out.name):
+        for place in (run_folder, out, out.with_suffix(".json")):
+            kitti.clear_temporaries(place)
+        return _train(settings, run_folder, out, processes)
+
+
+def _train(settings, run_folder, out, processes):
     processes.agree("settings and version", [asdict(settings), __version__])
     if processes.first:
         _claim_run(run_folder, settings)
@@ -338,7 +357,7 @@ def write_card(run_folder, out, seen=(), processes=1):
 
     ``epochs_not_logged`` lists the epochs, if any, of which the run folder holds no readable line.
     """
-    settings = json.loads((run_folder / "settings.json").read_text())
+    settings = kitti.read_json(run_folder / "settings.json")
     epochs = read_log(run_folder)
     card = {
         "command": " ".join(["python -m roidepth_lessons train", *flags(Settings(**settings)), "--out", out.name]),
@@ -375,8 +394,10 @@ def read_log(run_folder):
     for text in path.read_text(errors="replace").splitlines() if path.exists() else ():
         try:
             line = json.loads(text)
-            lines[int(line["epoch"])] = line | {"seconds": float(line["seconds"])}
-        except (ValueError, KeyError, TypeError):
+            epoch, seconds = int(line["epoch"]), float(line["seconds"])
+            if np.isfinite(seconds):
+                lines[epoch] = line | {"seconds": seconds}
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
     return dict(sorted(lines.items()))
 
@@ -423,7 +444,6 @@ def _run_epoch(network, shards, settings, epoch, run_folder, validation=None, co
 
 
 def _claim_run(run_folder, settings):
-    run_folder.mkdir(parents=True, exist_ok=True)
     path = run_folder / "settings.json"
     # A run without a checkpoint, perhaps stopped by a misspelt argument, has nothing that could be spoilt.
     if _checkpoints(run_folder) and _read_settings(path) != asdict(settings):
@@ -438,7 +458,7 @@ def _read_settings(path):
     A setting that is newer than the run has its default, which stands for what was done before there was a choice.
     """
     try:
-        return asdict(Settings()) | json.loads(path.read_text())
+        return asdict(Settings()) | kitti.read_json(path)
     except (OSError, ValueError, TypeError):
         return None
 
@@ -451,9 +471,7 @@ def _checkpoints(run_folder):
 def _save_checkpoint(network, run_folder, epoch, processes=distributed.ALONE):
     if not processes.first:
         return _throw_away(network.save_weights, "unused.weights.h5")
-    temporary = run_folder / ".writing.weights.h5"
-    network.save_weights(temporary)
-    temporary.replace(run_folder / f"epoch{epoch:03d}.weights.h5")
+    _save(network, network.save_weights, run_folder / f"epoch{epoch:03d}.weights.h5", ".weights.h5")
     for old in list(_checkpoints(run_folder).values())[:-2]:
         old.unlink()
     return None
@@ -465,6 +483,23 @@ def _throw_away(save, name):
     """
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder) / name)
+
+
+def _save(network, save, path, suffix):
+    """Has Keras write a file, whole or not at all.
+
+    HDF5 takes Python down with it when it can't write to the end. So the room is taken beforehand: that fails properly.
+    """
+    optimizer = getattr(network, "optimizer", None)
+    variables = network.variables + (optimizer.variables if optimizer else [])
+    room = 1_000_000 + 2 * sum(4 * int(np.prod(each.shape)) for each in variables)
+
+    def save_with_room(temporary):
+        with open(temporary, "wb") as file:
+            file.write(bytes(room))
+        save(temporary)
+
+    kitti.save_atomically(path, save_with_room, suffix)
 
 
 def _resume(network, run_folder, batches, processes=distributed.ALONE):
@@ -498,8 +533,5 @@ def _finish(network, out, processes):
     if not processes.first:
         _throw_away(bare.save, out.name)
         return bare
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".writing_{out.name}")
-    bare.save(temporary)
-    temporary.replace(out)
+    _save(bare, bare.save, out, ".keras")
     return bare

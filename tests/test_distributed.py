@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from kills import another_run
 
 from roidepth_lessons import dataset, distributed, kitti, model, streets, train
 from roidepth_lessons.__main__ import main
@@ -192,18 +193,29 @@ def test_the_second_process_reads_its_own_frames_and_writes_nothing(
     tiny_streets, toy_network, tmp_path, read, monkeypatch
 ):
     run = train.Settings(data=str(tiny_streets), epochs=1, batch_size=2, height=64, width=128, shards=2)
-    steps = []
-    monkeypatch.setattr(
-        train, "compile_network", lambda network, count, rate, make=train.compile_network: steps.append(count) or make(
-            network, count, rate
-        )
-    )  # fmt: skip
+    steps, compile_network = [], train.compile_network
+
+    def compile_without_tracing(network, count, rate):
+        steps.append(count)
+        compile_network(network, count, rate)
+        network.run_eagerly = True
+
+    monkeypatch.setattr(train, "compile_network", compile_without_tracing)
     before = sorted(path for path in tiny_streets.rglob("*"))
-    train.train(run, tmp_path / "run", tmp_path / "out.keras", Alike(2, 1))
+    with another_run(tmp_path / "run"), another_run(tmp_path, "out.keras"):  # as the first of its processes does
+        held = sorted(tmp_path.rglob("*"))
+        train.train(run, tmp_path / "run", tmp_path / "out.keras", Alike(2, 1))
+        assert sorted(tmp_path.rglob("*")) == held
     assert read == ["000001", "000003", "000005", "000007"]
     assert steps == [4]
-    assert list(tmp_path.iterdir()) == []
     assert sorted(path for path in tiny_streets.rglob("*")) == before
+
+
+def test_the_first_processes_of_two_trainings_do_not_share_a_folder(tiny_streets, tmp_path):
+    run = train.Settings(data=str(tiny_streets), epochs=1, batch_size=2, height=64, width=128, shards=2)
+    with another_run(tmp_path / "run"), pytest.raises(RuntimeError, match="run: process .* is at work on it"):
+        train.train(run, tmp_path / "run", tmp_path / "out.keras", Alike(2, 0))
+    assert not (tmp_path / "run" / "settings.json").exists()
 
 
 @pytest.fixture(scope="module")
@@ -364,6 +376,19 @@ def test_a_shard_writes_only_its_own_and_leaves_the_files_of_others_alone(tmp_pa
     for shard, shards in ((3, 3), (0, 0), (-1, 2)):
         with pytest.raises(ValueError, match="shard must be 0 to"):
             streets.write_streets(tmp_path, 7, seed=5, height=64, width=128, shard=shard, shards=shards)
+
+
+def test_a_shard_waits_for_nobody_but_who_draws_the_same_frames(tmp_path, capsys):
+    size = ["--count=6", "--seed=5", "--height=32", "--width=64", "--workers=1"]
+    with another_run(tmp_path, "run", (0, 3)):
+        assert main(["streets", str(tmp_path), *size, "--shard=1", "--shards=3"]) == 0
+        capsys.readouterr()
+        for flags in (["--shard=0", "--shards=3"], ["--shard=1", "--shards=2"], []):
+            assert main(["streets", str(tmp_path), *size, *flags]) == 2
+            assert "is at work on it" in capsys.readouterr().err
+    assert [path.stem for path in sorted(tmp_path.glob("training/label_2/*.txt"))] == ["000001", "000004"]
+    assert main(["streets", str(tmp_path), *size]) == 0
+    assert len(list(tmp_path.glob("training/label_2/*.txt"))) == 6
 
 
 def test_streets_for_training_are_drawn_in_shares(tmp_path, monkeypatch):

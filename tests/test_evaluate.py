@@ -274,7 +274,7 @@ def test_distances_to_the_surface_and_of_the_detection_head(figures):
     surface = figures["distance_surface"]
     assert surface["all"]["count"] == 3
     assert surface["all"]["abs_rel"] == pytest.approx((0.5 / 18.5 + 0.25 / 9.75 + 0.25 / 39.25) / 3, rel=1e-3)
-    assert set(surface) == set(figures["distance"]) == {"all", "by_range", *CLASSES}
+    assert set(surface) == set(figures["distance"]) == {"all", "moderate", "by_range", *CLASSES}
     assert figures["distance_instance"]["all"]["abs_rel"] == pytest.approx((3 / 20 + 1 / 10 + 4 / 40) / 3)
 
 
@@ -599,3 +599,27 @@ def test_where_nothing_was_found_there_is_no_patch(street_and_patches):
     street, network, _, (found, padded), _ = street_and_patches
     nothing = {name: values[:0] for name, values in found.items()}
     assert evaluate.found_patches(network, street, nothing, padded) == []
+
+
+def test_distances_are_measured_apart_for_labels_that_count_at_the_moderate_level():
+    """Two cars found twice as far as they are and one as far as it is; of the first two one is cut off by the rim."""
+    seen = [(10.0, 0.0, 0), (20.0, 0.6, 0), (30.0, 0.1, 1)]
+    objects = [
+        RoadObject(
+            "Car", (100.0 * i, 10.0, 100.0 * i + 60, 60.0), cut, hidden, 0.1, (1.5, 1.6, 4.0), (0.0, 1.65, z), 0.1
+        )
+        for i, (z, cut, hidden) in enumerate(seen)
+    ]
+    camera = Camera.from_focal_length(300.0, 375, 400)
+    frame = Frame("seen", np.zeros((375, 400, 3), np.uint8), camera, tuple(objects))
+    found = tuple(
+        model.DetectedObject("Car", 0.9, each.box, z, 1.0, (0.0, 1.65, z), z, 0.1, z, (1.5, 1.6, 4.0), 0.1)
+        for each, z in zip(objects, (20.0, 40.0, 30.0), strict=True)
+    )
+    prediction = model.Prediction(found, np.zeros((375, 400)), None, (375, 400), {})
+    table = evaluate.found_objects([frame], [prediction])
+    assert table["moderate"].tolist() == [True, False, True]
+    pairs = {name: table[name] for name in ("kind", "distance", "true_distance", "moderate")} | {"group": np.arange(3)}
+    figures = measures._distance_figures(pairs, "distance", "true_distance")
+    assert (figures["moderate"]["count"], figures["moderate"]["abs_rel"]) == (2, pytest.approx(0.5))
+    assert (figures["all"]["count"], figures["all"]["abs_rel"]) == (3, pytest.approx(2 / 3))

@@ -12,10 +12,11 @@ from roidepth_lessons import DATA_FOLDER
 PACKAGE = DATA_FOLDER.parent / "roidepth_lessons"
 GROUND = (
     "camera", "encoder", "detection", "depth", "roi", "metrics", "draw", "multitask", "weighing", "toys",
-    "pretrained", "world", "checks", "session", "comparison", "kitti_rules", "drive_split", "distributed",
+    "pretrained", "world", "checks", "session", "comparison", "kitti_rules", "drive_split", "compiled",
+    "processes", "distributed",
 )  # fmt: skip
 WITHOUT_KERAS = (
-    "camera", "metrics", "draw", "world", "checks", "session", "comparison", "kitti_rules", "drive_split",
+    "camera", "metrics", "draw", "world", "checks", "session", "processes", "comparison", "kitti_rules", "drive_split",
     "distributed",
 )  # fmt: skip
 FIRST_FLOOR = ("frames", "model", *(path.stem for path in sorted(PACKAGE.glob("draw_*.py"))))
@@ -94,7 +95,7 @@ STREETS = (
 
 
 def test_modules_of_streets_import_only_what_comes_before_them():
-    below = {"camera", "frames", "kitti", "session", "CLASSES", "DATA_FOLDER", "__version__"}
+    below = {"camera", "frames", "kitti", "session", "processes", "CLASSES", "DATA_FOLDER", "__version__"}
     assert {path.stem for path in PACKAGE.glob("street*.py")} == {*STREETS} - {"label_statistics"}
     for i, name in enumerate(STREETS):
         assert siblings(name) <= below | {*STREETS[:i]}

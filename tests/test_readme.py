@@ -53,15 +53,35 @@ def test_distances_on_real_frames_are_as_stored():
     assert f"{100 * lidar:.1f} %, {100 * row_mean:.1f} %" in row("99 real frames, the same objects from LiDAR")
 
 
-def test_the_held_out_drive_is_as_stored():
-    figures = result("results/kitti_held_out.json")
-    assert figures["frames"] == 32
-    assert f"Car {100 * figures['detection']['Car']['ap50_moderate']:.1f} %" in row(
-        "after training on 50 real frames, 32 others"
-    )
-    said = row("the same frames, distance error per object")
+def test_weights_for_photos_are_as_stored():
+    figures = result("results/kitti_zero_shot_192x640.json")
+    said = ", ".join(f"{name} {100 * each['ap50_moderate']:.1f} %" for name, each in figures["detection"].items())
+    assert said in row("99 real frames, the weights for photos, AP")
+    assert distance_figures(figures) in row("99 real frames, the same weights, distance error per object")
+
+
+def test_the_cross_validation_is_as_stored():
+    figures, held_out = (result(f"results/kitti_{name}.json") for name in ("cross_validated", "held_out"))
+    assert (figures["frames"], figures["interval_groups"]) == (99, 29)
+    car, distance, moderate = figures["detection"]["Car"], figures["distance"]["all"], figures["distance"]["moderate"]
+    said = row("99 real frames, each by weights trained on other drives in three folds, AP")
+    assert f"Car {100 * car['ap50_moderate']:.1f} %" in said
+    assert ends(car["ap50_moderate_interval"]) in said
+    said = row("99 real frames, each by weights trained on other drives, distance error per object")
     assert distance_figures(figures)[:-1] in said
-    assert f"LiDAR in the box: {100 * figures['baseline_lidar']['all']['abs_rel']:.1f} %)" in said
+    assert ends(distance["abs_rel_interval"]) in said
+    assert f"LiDAR in the box: {100 * figures['baseline_lidar']['all']['abs_rel']:.1f} %" in said
+    said = row(f"99 real frames, the same for the {moderate['count']} of {distance['count']} objects that count")
+    assert f"{100 * moderate['abs_rel']:.1f} % (" in said
+    assert ends(moderate["abs_rel_interval"]) in said
+    assert f"box height: {100 * figures['baseline_box_height']['moderate']['abs_rel']:.1f} %)" in said
+    car, distance = held_out["detection"]["Car"], held_out["distance"]["all"]
+    said = row(f"of these, the first fold alone: {held_out['frames']} frames of {held_out['interval_groups']} drives")
+    assert f"Car {100 * car['ap50_moderate']:.1f} %, distance error {100 * distance['abs_rel']:.1f} %" in said
+
+
+def ends(interval):
+    return " to ".join(f"{100 * end:.1f}" for end in interval)
 
 
 def test_the_threshold_was_chosen_on_validation_streets():
@@ -79,6 +99,19 @@ def test_speed_is_as_stored(size):
     assert text in row(f"time of a frame with ROI depth, {size}")
 
 
+def test_speed_by_number_of_boxes_is_as_stored():
+    cases = result("results/benchmark_boxes_384x1248.json")["cases"]
+    none, *some = (f"{cases[count]['planned_over_full']:.2f}" for count in ("0", "5", "15", "40"))
+    said = row("the same by number of boxes, drawn from 99 real frames' labels, 384x1248")
+    assert f"{none} of full decoding without a box, {some[0]} with 5, {some[1]} with 15, {some[2]} with 40" in said
+
+
+def test_alternatives_are_as_stored():
+    times = result("results/benchmark_alternatives_384x1248.json")["times_roi"]
+    said = row("beside a detector and a depth network of its own, and")
+    assert f"{times['two_networks']:.1f} and {times['vision_transformer']:.1f} times as long" in said
+
+
 def test_planned_work_is_as_stored():
     work = result("results/planned_work_384x1248.json")["work"]["planned_windows"]
     assert f"mean {100 * work['mean']:.1f} %, most {100 * work['max']:.0f} %" in row("work of the depth head")
@@ -88,6 +121,8 @@ def test_training_is_as_its_card_says():
     card = result("weights/streets.json")
     assert f"{card['settings']['streets']:,} drawn streets" in README
     assert f"{card['training_seconds']:,} s" in README
+    card = result("weights/streets_192x640.json")
+    assert f"on {card['settings']['streets']:,} larger ones more, in {card['training_seconds']:,} s" in README
 
 
 def test_every_command_is_in_the_table_and_no_other():

@@ -7,8 +7,19 @@ import time
 import numpy as np
 import pytest
 import tiny
+from kills import another_run, start, wait_for_end
 
-from roidepth_lessons import evaluate, kitti, measures, metrics, model, roads, train
+from roidepth_lessons import (
+    LARGE_STREET_WEIGHTS,
+    SHIPPED_WEIGHTS,
+    evaluate,
+    kitti,
+    measures,
+    metrics,
+    model,
+    roads,
+    train,
+)
 
 DRIVES = dict(zip((f"{number:06d}" for number in range(8)), "aabbccde", strict=True))
 SETTINGS = roads.Settings(height=64, width=128, streets=2, street_epochs=1, real_epochs=1, street_batch=2, real_batch=2)
@@ -40,6 +51,17 @@ def rows(root):
 def finished(root, rows, tmp_path_factory):
     """(results, work folder, what was trained) of a whole experiment in which training changes nothing."""
     work, trained = tmp_path_factory.mktemp("work"), []
+    with pytest.MonkeyPatch.context() as patch:
+        train_nothing_and_see_the_same(patch, rows, trained)
+        results = roads.run(root, work / "roads.json", work / "work", SETTINGS, RECIPES)
+        count = len(trained)
+        assert roads.run(root, work / "roads.json", work / "work", SETTINGS, RECIPES) == results
+        assert len(trained) == count  # nothing twice
+    return results, work, trained
+
+
+def train_nothing_and_see_the_same(patch, rows, trained):
+    """Trainings write nothing but their cards, and are noted in `trained`; every network sees `rows`."""
 
     def train_nothing(settings, out, run_folder):
         parts, drives = train.split_frames(settings, settings.data)
@@ -49,21 +71,16 @@ def finished(root, rows, tmp_path_factory):
         card = {"settings": {"start": settings.start}, "training_seconds": 60, "drives_seen": sorted(seen)}
         out.with_suffix(".json").write_text(json.dumps(card))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(roads, "_train", train_nothing)
-        patch.setattr(model.RoiDepth, "load", lambda path: path)
-        patch.setattr(evaluate, "measure_frame", lambda network, frame, mode: dict(rows[frame.name]))
-        results = roads.run(root, work / "roads.json", work / "work", SETTINGS, RECIPES)
-        count = len(trained)
-        assert roads.run(root, work / "roads.json", work / "work", SETTINGS, RECIPES) == results
-        assert len(trained) == count  # nothing twice
-    return results, work, trained
+    patch.setattr(roads, "_train", train_nothing)
+    patch.setattr(model.RoiDepth, "load", lambda path: path)
+    patch.setattr(evaluate, "measure_frame", lambda network, frame, mode: dict(rows[frame.name]))
 
 
 def test_what_is_trained(finished):
     _, _, trained = finished
     names = [name for _, name in trained]
-    assert names[0] == "varied_residual_plain"  # the others begin there
+    after = [index for index, name in enumerate(names) if name.startswith("varied_real")]
+    assert names.index("varied_residual_plain") < min(after)  # they begin there
     assert sorted(names) == [
         *(f"None_real_residual_plain_fold{fold}" for fold in (1, 2, 3)),
         *(f"varied_real_residual_plain_fold{fold}" for fold in (1, 2, 3)),
@@ -108,6 +125,26 @@ def test_another_run_is_refused_and_drives_must_be_known(root, finished, tmp_pat
     (bare / "drives.tsv").unlink()
     with pytest.raises(ValueError, match=r"drives\.tsv is missing"):
         roads.run(bare, tmp_path / "roads.json", tmp_path / "new", SETTINGS, RECIPES)
+
+
+def test_the_full_training_is_cross_validated_from_weights_of_streets(root, rows, tmp_path, monkeypatch):
+    trained = []
+    train_nothing_and_see_the_same(monkeypatch, rows, trained)
+    settings = train.Settings(height=64, width=128, folds=4, validation=0, augmentation="tilted")
+    results = roads.cross_validate(root, tmp_path / "full.json", tmp_path / "work", settings)
+    by_name = {name: each for each, name in trained}
+    assert sorted(by_name) == ["fold1", "fold2", "fold3", "fold4"]
+    for fold in (1, 2, 3, 4):
+        each = by_name[f"fold{fold}"]
+        assert (each.fold, each.folds, each.validation, each.augmentation) == (fold, 4, 0, "tilted")
+        assert (each.data, each.start) == (str(root), str(LARGE_STREET_WEIGHTS))
+    assert json.loads((tmp_path / "full.json").read_text()) == results
+    assert (results["frames"], results["interval_over"], results["interval_groups"]) == (8, "drives", 5)
+    cards = [json.loads(path.with_suffix(".json").read_text()) for path in (SHIPPED_WEIGHTS, LARGE_STREET_WEIGHTS)]
+    assert results["training_seconds"] == 60 + sum(each["training_seconds"] for each in cards)
+    assert "AP50" in measures.table(results)
+    with pytest.raises(ValueError, match=r"run\.json is of a run with other settings"):
+        roads.cross_validate(root, tmp_path / "full.json", tmp_path / "work", roads.FULL)
 
 
 def test_draws_are_means_over_the_drives_drawn_whatever_the_order_of_the_rows(rows):
@@ -192,3 +229,34 @@ def test_a_training_that_fails_names_its_log_and_ends_the_others(tmp_path):
         roads.train_all(settings, tmp_path, processes=1)
     assert "error:" in (tmp_path / "runs" / "a" / "output.txt").read_text()
     assert not (tmp_path / "runs" / "d").exists()
+
+
+def test_a_killed_experiment_leaves_no_training_behind(tmp_path):
+    """What `roads` starts: here a training that would go on for a minute."""
+    code = f"""
+import sys, time, types
+from pathlib import Path
+from roidepth_lessons import roads, train
+roads.CHILD = '''
+import os, time
+from roidepth_lessons import processes
+processes.end_with_parent()
+open({str(tmp_path / "number")!r}, "w").write(str(os.getpid()))
+time.sleep(60)
+'''
+print("ready", flush=True)
+roads._train(train.Settings(), Path({str(tmp_path / "a.keras")!r}), Path({str(tmp_path / "run")!r}))
+"""
+    assert "end_with_parent" in roads.CHILD
+    with start(code) as parent:
+        assert parent.stdout.readline() == "ready\n"
+        while not (tmp_path / "number").exists() or not (tmp_path / "number").read_text():
+            time.sleep(0.02)
+        parent.kill()
+    wait_for_end(int((tmp_path / "number").read_text()))
+
+
+def test_a_second_experiment_in_a_folder_is_refused(root, finished, tmp_path):
+    with another_run(tmp_path / "work"), pytest.raises(RuntimeError, match="work: process .* is at work on it"):
+        roads.run(root, tmp_path / "roads.json", tmp_path / "work", SETTINGS, RECIPES)
+    assert not (tmp_path / "work" / "run.json").exists()

@@ -46,10 +46,10 @@ def test_start_after_keras_is_refused():
 
 
 def test_held_text_is_shown_only_on_failure(capfd):
-    with session._held_stderr():
+    with session.held_stderr():
         os.write(2, b"noise\n")
     assert capfd.readouterr().err == ""
-    with pytest.raises(ImportError), session._held_stderr():  # noqa: PT012
+    with pytest.raises(ImportError), session.held_stderr():  # noqa: PT012
         os.write(2, b"the reason\n")
         raise ImportError("gone")
     assert capfd.readouterr().err == "the reason\n"

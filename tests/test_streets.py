@@ -443,6 +443,21 @@ def test_write_streets_refuses_to_mix(tmp_path):
         write_streets(tmp_path / "b", 1, workers=0)
 
 
+def test_a_run_killed_after_its_last_street_leaves_no_lock_behind_the_next(tmp_path):
+    code = f"""
+import os, signal
+from roidepth_lessons.processes import only_run
+from roidepth_lessons.streets import write_streets
+write_streets({str(tmp_path)!r}, 2, seed=1, height=32, width=64, workers=1, progress=False)
+with only_run({str(tmp_path)!r}):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    assert len(list(tmp_path.glob(".*.lock"))) == 1
+    streets_module.write_streets(tmp_path, 2, seed=1, height=32, width=64, workers=1, progress=False)
+    assert not list(tmp_path.glob(".*.lock"))
+
+
 def test_flipped_street_is_still_right(streets):
     _, frame = streets[2]
     twice = replace(frame, points=None, calibration=None).flipped().flipped()

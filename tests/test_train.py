@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tiny
+from kills import another_run
 
 from roidepth_lessons import augmentation, dataset, drive_split, kitti, model, streets, train
 from roidepth_lessons.__main__ import main
@@ -146,6 +147,8 @@ def test_killed_between_log_and_checkpoint(tmp_path):
     """The line is one too many then; going on takes it out."""
 
     class Stub:
+        variables = []
+
         def __init__(self):
             self.loaded = None
 
@@ -524,6 +527,14 @@ def test_larger_training_photos_make_larger_photos_in_prediction(tmp_path):
 )
 def test_the_command_takes_its_own_flags_back(chosen, monkeypatch, tmp_path):
     taken = []
-    monkeypatch.setattr(train, "train", lambda settings, run_folder, out: taken.append(settings))
+    monkeypatch.setattr(train, "train", lambda settings, run_folder, out, processes: taken.append(settings))
     assert main(["train", *train.flags(chosen), "--out", str(tmp_path / "out.keras")]) == 0
     assert taken == [chosen]
+
+
+def test_a_second_training_in_a_folder_or_of_a_file_is_refused(tiny_streets, tmp_path):
+    with another_run(tmp_path / "run"), pytest.raises(RuntimeError, match="run: process .* is at work on it"):
+        train.train(settings(tiny_streets), tmp_path / "run", tmp_path / "out.keras")
+    with another_run(tmp_path, "out.keras"), pytest.raises(RuntimeError, match=r"out\.keras: process .* is at work"):
+        train.train(settings(tiny_streets), tmp_path / "other", tmp_path / "out.keras")
+    assert not list(tmp_path.rglob("settings.json"))
