@@ -1,10 +1,16 @@
-"""The shipped weights on all backends of Keras that are installed: python tests/backends.py [--kitti ROOT]
+"""Keras's three backends: do the package's tests pass on each, and do the shipped weights find the same objects?
 
-The command ``predict`` runs in a process of its own per backend, on the sample's streets and, with ``--kitti``, on the
-first frame of that folder. What each backend finds is compared with what TensorFlow finds.
+    python tests/backends.py weights [--kitti ROOT]
+    python tests/backends.py tests [--backends jax,torch] [FILE ...]
+
+The first runs the command ``predict`` in a process per backend, with both weights files, on the sample's streets and,
+with ``--kitti``, on the first frames of that folder; what each finds is compared with what TensorFlow finds. The
+second runs pytest on one test file after the other. What a test file or a single test needs TensorFlow for stands in
+``TENSORFLOW_ONLY`` below. Both store their figures in data/results/backends.json.
 """
 
 import argparse
+import collections
 import importlib.metadata
 import importlib.util
 import json
@@ -12,20 +18,47 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+import xml.etree.ElementTree
 from pathlib import Path
 
 import numpy as np
 
-from roidepth_lessons import DATA_FOLDER, kitti
+from roidepth_lessons import DATA_FOLDER, LARGE_STREET_WEIGHTS, SHIPPED_WEIGHTS, kitti
+from roidepth_lessons.study_book import facts
 
+HERE = Path(__file__).resolve().parent
 BACKENDS = ("tensorflow", "jax", "torch")
 RESULTS = DATA_FOLDER / "results" / "backends.json"
 SAMPLE = DATA_FOLDER / "sample" / "training" / "image_2"
+REAL_FRAMES = 10
+"""Of the folder `--kitti`: JAX compiles anew for every size of a window."""
+WEIGHTS = (SHIPPED_WEIGHTS, LARGE_STREET_WEIGHTS)
 PIXELS, SHARE = 0.01, 1e-3
 """How far a box's edge (in pixels) and a distance or a score (as a part of it) may be from TensorFlow's."""
 
+NOT_OF_THE_PACKAGE = {
+    "test_backends.py": "runs other tests on other backends",
+    "test_command_line.py": "the command line starts TensorFlow; what it calls is tested in the files of the modules",
+    "test_lesson_machinery.py": "lessons run on TensorFlow",
+    "test_lessons.py": "lessons run on TensorFlow",
+    "test_readme.py": "README and stored figures",
+    "test_seeds.py": "lessons run on TensorFlow",
+    "test_style.py": "the style of the code",
+}
+"""Test files that are about something else, with the reason."""
+TENSORFLOW_ONLY = {
+    "test_multitask.py::test_a_first_step_makes_no_variables_and_is_the_same_as_without": "others trace no steps",
+    "test_session.py::test_start_is_quiet_repeatable_and_may_be_called_again": "it looks at TensorFlow's threads",
+    "test_toys_tf1.py": "it is about graphs of TensorFlow 1",
+}
+"""What tests/conftest.py skips on other backends, a test file or a test, with the reason. Of the package itself, only
+`export` needs TensorFlow, to write."""
+QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
+"""For JAX: tests compile much and compute little."""
+
 PROGRAM = """
-import os, sys
+import json, os, sys
 
 
 class Hidden:
@@ -37,7 +70,9 @@ class Hidden:
 if os.environ["KERAS_BACKEND"] != "tensorflow":
     sys.meta_path.insert(0, Hidden())  # it isn't needed, and is slow to import
 from roidepth_lessons.__main__ import main
-sys.exit(main(sys.argv[1:]))
+for command in json.loads(sys.argv[1]):
+    if code := main(command):
+        sys.exit(code)
 """
 
 
@@ -46,22 +81,25 @@ def installed():
     return [backend for backend in BACKENDS if importlib.util.find_spec(backend)]
 
 
-def predictions(backend, photos):
-    """What ``predict`` writes for some photos (or folders of them) on a backend, as a list of dictionaries.
+def predictions(backend, photos, weights=WEIGHTS):
+    """What ``predict`` writes for some photos (or folders of them) on a backend: for each weights file a list of dicts.
 
     Raises:
         RuntimeError: if the command fails; with what it said.
     """
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out.json"
-        command = ["predict", *map(str, photos), "--json", str(out)]
+        outs = [Path(folder) / f"{number}.json" for number in range(len(weights))]
+        commands = [
+            ["predict", *map(str, photos), "--weights", str(file), "--json", str(out)]
+            for file, out in zip(weights, outs, strict=True)
+        ]
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, *command], cwd=DATA_FOLDER.parent,
+            [sys.executable, "-c", PROGRAM, json.dumps(commands)], cwd=DATA_FOLDER.parent,
             env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True, text=True, timeout=3600,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"predict on {backend} failed: {done.stderr[-2000:]}")
-        return json.loads(out.read_text())
+        return [kitti.read_json(out) for out in outs]
 
 
 def differences(reference, other):
@@ -109,40 +147,115 @@ def same_objects(found):
     return near and not found["photos_with_other_objects"]
 
 
-def compare(photos, backends):
-    """Predicts on TensorFlow and on `backends`: ``{backend: differences}``, TensorFlow's own count among them."""
-    reference = predictions("tensorflow", photos)
+def compare(photos, backends, weights=WEIGHTS):
+    """Predicts on TensorFlow and on `backends`: ``{name of a weights file: {backend: differences}}``; TensorFlow's own
+    count is among them.
+    """
+    reference = predictions("tensorflow", photos, weights)
+    found = {Path(file).name: {} for file in weights}
+    for backend in ("tensorflow", *backends):
+        other = reference if backend == "tensorflow" else predictions(backend, photos, weights)
+        for figures, before, now in zip(found.values(), reference, other, strict=True):
+            figures[backend] = differences(before, now)
+    return found
+
+
+def compare_weights(root=None):
+    """What is stored of the shipped weights; `root`: a folder in the KITTI layout, to take its first frames, too."""
+    photos, command = [SAMPLE], "python tests/backends.py weights"
+    if root:
+        frame_ids = kitti.frame_ids(root)[:REAL_FRAMES]
+        photos += [Path(root) / "training" / "image_2" / f"{frame_id}.png" for frame_id in frame_ids]
+        command += " --kitti KITTI"
+    figures = compare(photos, [backend for backend in installed() if backend != "tensorflow"])
+    for backends in figures.values():  # no path of this machine
+        for each in backends.values():
+            each["photos_with_other_objects"] = [Path(path).name for path in each["photos_with_other_objects"]]
+            each["same_objects"] = same_objects(each)
     return {
-        backend: differences(reference, reference if backend == "tensorflow" else predictions(backend, photos))
-        for backend in ("tensorflow", *backends)
+        **facts(command),
+        "versions": versions(*installed()),
+        "photos": len(list(SAMPLE.glob("*.png"))) + len(photos) - 1,
+        "real_photos": len(photos) - 1,
+        "compared_with": "tensorflow",
+        "files": figures,
     }
+
+
+def versions(*names):
+    return {name: importlib.metadata.version(name) for name in ("keras", "numpy", *names)}
+
+
+def package_files():
+    """The names of the package's test files."""
+    return sorted({path.name for path in HERE.glob("test_*.py")} - set(NOT_OF_THE_PACKAGE))
+
+
+def run_tests(backend, file):
+    """Runs one test file on a backend. Returns a dictionary: ``passed``, ``skipped``, ``failed`` (errors are among
+    them), ``seconds``, ``skipped_because`` {reason: how many}, ``failures`` [names].
+    """
+    environment = os.environ | {"KERAS_BACKEND": backend} | (QUICK if backend == "jax" else {})
+    with tempfile.TemporaryDirectory() as folder:
+        report, began = Path(folder) / "report.xml", time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", HERE / file],
+            cwd=HERE.parent, env=environment, capture_output=True, text=True, timeout=3600,
+        )  # fmt: skip
+        seconds = time.monotonic() - began
+        if not report.is_file():
+            raise RuntimeError(f"{file} on {backend}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        cases = list(xml.etree.ElementTree.parse(report).iter("testcase"))
+    skipped = [each.find("skipped").get("message") for each in cases if each.find("skipped") is not None]
+    broken = [each.get("name") for each in cases if each.find("failure") is not None or each.find("error") is not None]
+    return {
+        "passed": len(cases) - len(skipped) - len(broken),
+        "skipped": len(skipped),
+        "failed": len(broken),
+        "seconds": round(seconds, 1),
+        "skipped_because": dict(collections.Counter(skipped)),
+        "failures": broken,
+    }
+
+
+def summed(backend, files):
+    """What is stored of a backend: its test files, as from :func:`run_tests`, and what they come to."""
+    total = {kind: sum(each[kind] for each in files.values()) for kind in ("passed", "skipped", "failed", "seconds")}
+    given = f"python tests/backends.py tests --backends {backend}"
+    return {**facts(given), "versions": versions(backend), **total, "files": dict(sorted(files.items()))}
 
 
 def main():
-    """Compares, prints, and writes the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kitti", help="folder in the KITTI layout: its first frame, too")
+    """Compares or tests, prints, and writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("weights", "tests"))
+    parser.add_argument("files", nargs="*", help="test files (default: all of the package); others keep their figures")
+    parser.add_argument("--kitti", help="folder in the KITTI layout: its first frames, too")
+    parser.add_argument("--backends", default=",".join(installed()), help="to test (default: %(default)s)")
     parser.add_argument("--json", default=str(RESULTS), help="file to write (default: %(default)s)")
     options = parser.parse_args()
-    photos, command = [SAMPLE], "python tests/backends.py"
-    if options.kitti:
-        photos.append(Path(options.kitti) / "training" / "image_2" / f"{kitti.frame_ids(options.kitti)[0]}.png")
-        command += " --kitti KITTI"
-    others = [backend for backend in installed() if backend != "tensorflow"]
-    figures = compare(photos, others)
-    for each in figures.values():  # no path of this machine
-        each["photos_with_other_objects"] = [Path(path).name for path in each["photos_with_other_objects"]]
-    result = {
-        "command": command,
-        "photos": len(list(SAMPLE.glob("*.png"))) + len(photos) - 1,
-        "versions": {name: importlib.metadata.version(name) for name in ("keras", *figures)},
-        "compared_with": "tensorflow",
-        "backends": figures,
-    }
-    text = json.dumps(result, indent=2) + "\n"
-    kitti.write_text(options.json, text)
-    print(text, end="")
-    return 0 if all(same_objects(each) for each in figures.values()) else 1
+    results = kitti.read_json(options.json) if Path(options.json).is_file() else {}
+
+    def keep():
+        kitti.write_text(options.json, json.dumps(results, indent=1) + "\n")
+
+    if options.what == "weights":
+        results["weights"] = compare_weights(options.kitti)
+        keep()
+        print(json.dumps(results["weights"]["files"], indent=1))
+        same = [each["same_objects"] for each in results["weights"]["files"].values() for each in each.values()]
+        return 0 if all(same) else 1
+    tested = results.setdefault("tests", {})
+    results["tests_not_run"] = NOT_OF_THE_PACKAGE
+    for backend in options.backends.split(","):
+        files = tested.get(backend, {}).get("files", {})
+        files = {name: figures for name, figures in files.items() if name in package_files()}
+        for name in [Path(file).name for file in options.files] or package_files():
+            files[name] = run_tests(backend, name)
+            tested[backend] = summed(backend, files)
+            keep()
+            print(backend, name, {kind: figures for kind, figures in files[name].items() if figures}, flush=True)
+    return 1 if any(each["failed"] for each in tested.values()) else 0
 
 
 if __name__ == "__main__":

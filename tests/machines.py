@@ -1,8 +1,15 @@
-"""What another process brings, in images and bytes a second: python tests/machines.py [--rounds N]
+"""From one laptop to many machines, in images and bytes a second: python tests/machines.py [train] [load]
 
-Three ways to train on drawn streets take turns, so that a busy machine slows all alike: one process on one core,
-two processes on a core each, and one process on two cores. All run the command ``train`` on JAX; the first epoch, which
-compiles, does not count. Then one process and two read the same frames. Needs Linux, two cores and JAX.
+``train``: three ways to train on drawn streets, one after the other: one process on one core, two processes on a core
+each, and one process on two cores. All run the command ``train`` on JAX with the course's network; the first epoch,
+which compiles, does not count, and the rounds after the first run the other way round.
+
+``load``: on one core, what feeds a training step beside the step itself: frames read from files (once a run), batches
+made of them (every epoch, zoomed and coloured at random), and steps on a batch that is there already. Then 1, 2 and 4
+processes read the files together, each its own shard, on as many of the machine's cores as there are.
+
+Needs Linux, two cores and JAX. Figures go to data/results/machines.json; what is not measured again is kept there. What
+JAX compiles is kept in data/cache/compiled, so that a second run is shorter.
 """
 
 import argparse
@@ -21,11 +28,19 @@ from roidepth_lessons import DATA_FOLDER, kitti, streets
 from roidepth_lessons.study_book import facts
 
 RESULTS = DATA_FOLDER / "results" / "machines.json"
+ENVIRONMENT = {
+    "KERAS_BACKEND": "jax",
+    "JAX_COMPILATION_CACHE_DIR": str(DATA_FOLDER / "cache" / "compiled"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 WAYS = {"one_core": ({0},), "two_processes": ({0}, {1}), "two_cores": ({0, 1},)}
 """The cores of each process."""
+SEED = 7
+"""Of the streets."""
 
-TRAIN = """
-import os, sys
+BEGIN = """
+import os, sys, time
 
 
 class Hidden:
@@ -36,14 +51,19 @@ class Hidden:
 
 os.sched_setaffinity(0, map(int, sys.argv.pop(1).split(",")))  # XLA makes as many threads as there are cores for it
 sys.meta_path.insert(0, Hidden())  # it isn't needed, and is slow to import
+"""
+TRAIN = (
+    BEGIN
+    + """
 from roidepth_lessons.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
-READ = """
-import os, sys, time
-os.sched_setaffinity(0, map(int, sys.argv[1].split(",")))
+)
+READ = (
+    BEGIN
+    + """
 from roidepth_lessons import kitti
-root, shard, shards, times = sys.argv[2], *map(int, sys.argv[3:])
+root, shard, shards, times = sys.argv[1], *map(int, sys.argv[2:])
 ids = kitti.frame_ids(root)[shard::shards]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -53,6 +73,42 @@ for _ in range(times):
         kitti.read_frame(root, each)
 print(len(ids) * times, time.monotonic() - begin)
 """
+)
+STEP = (
+    BEGIN
+    + """
+import json
+import keras
+from roidepth_lessons import augmentation, dataset, model, train
+
+root, batch_size, height, width, seconds = sys.argv[1], *map(int, sys.argv[2:])
+
+
+def rate(work, count):  # images a second in each of three equal parts of the time; count: images of one piece of work
+    rates = []
+    for _ in range(3):
+        begin, done = time.monotonic(), 0
+        while time.monotonic() < begin + seconds / 3:
+            work()
+            done += count
+        rates.append(done / (time.monotonic() - begin))
+    return rates
+
+
+examples = train.read_examples(root, height, width)
+batches = dataset.Batches(examples, batch_size, ranges=augmentation.STRENGTHS["tilted"])
+network = model.build_network()
+train.compile_network(network, 1000, 1e-4)
+inputs, targets = batches[0]
+network.train_on_batch(inputs, targets)
+turn = iter(range(1_000_000_000))
+print(json.dumps({
+    "batches": rate(lambda: batches[next(turn) % len(batches)], batch_size),
+    "steps": rate(lambda: network.train_on_batch(inputs, targets), batch_size),
+    "parameters": sum(int(each.size) for each in map(keras.ops.convert_to_numpy, network.trainable_variables)),
+}))
+"""
+)
 
 
 def run(program, arguments, cores):
@@ -60,7 +116,7 @@ def run(program, arguments, cores):
     return [
         subprocess.Popen(
             [sys.executable, "-c", program, ",".join(map(str, sorted(own))), *map(str, more)],
-            env=os.environ | {"KERAS_BACKEND": "jax"},
+            env=os.environ | ENVIRONMENT,
             cwd=DATA_FOLDER.parent,
             text=True,
             stdin=subprocess.PIPE,
@@ -110,60 +166,94 @@ def spread(values):
     return {"median": float(np.median(values)), "range": [float(min(values)), float(max(values))]}
 
 
-def main():
-    """Measures, prints, and writes the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=2, help="that count, after the first (default %(default)s)")
-    parser.add_argument("--streets", type=int, default=64, help="default %(default)s")
-    parser.add_argument("--batch-sizes", default="4,16", help="of all processes together (default %(default)s)")
-    parser.add_argument("--height", type=int, default=128)
-    parser.add_argument("--width", type=int, default=416)
-    parser.add_argument("--busy", action="store_true", help="note that other work ran on the machine")
-    parser.add_argument("--json", default=str(RESULTS))
-    options = parser.parse_args()
+def measure_training(root, options):
+    """Images a second of the three ways, for each size of the whole batch."""
     sizes = [int(each) for each in options.batch_sizes.split(",")]
-    with tempfile.TemporaryDirectory() as root:
-        streets.write_streets(root, options.streets, 7, options.height, options.width, progress=False)
-        files = [path for path in (Path(root) / "training").rglob("*") if path.is_file()]
-        bytes_of_frame = sum(path.stat().st_size for path in files) / options.streets
-        speeds = {size: {way: [] for way in WAYS} for size in sizes}
-        reading = {"one_process": [], "two_processes": []}
-        for number in range(options.rounds):
-            for size in sizes:
-                for way in (list(WAYS), list(WAYS)[::-1])[number % 2]:
-                    speeds[size][way] += trained(root, way, options, size)
-                    print(f"round {number + 1}, batch {size}, {way}: {speeds[size][way][-1]:.2f} images/s", flush=True)
-            for name, cores in (("one_process", ({0},)), ("two_processes", ({0}, {1}))):
-                reading[name].append(read(root, cores, times=3))
-    given = " ".join(sys.argv[1:])
-    result = {
-        **facts(f"python tests/machines.py {given}".strip()),
-        "versions": {name: importlib.metadata.version(name) for name in ("keras", "jax")},
-        "other_work_on_the_machine": options.busy,
-        "size": [options.height, options.width],
+    speeds = {size: {way: [] for way in WAYS} for size in sizes}
+    for number in range(options.rounds):
+        for size in sizes:
+            for way in (list(WAYS), list(WAYS)[::-1])[number % 2]:
+                speeds[size][way] += trained(root, way, options, size)
+                print(f"round {number + 1}, batch {size}, {way}: {speeds[size][way][-1]:.2f} images/s", flush=True)
+    return {
         "streets": options.streets,
-        "bytes_of_a_frame": bytes_of_frame,
         "images_per_second": {
             str(size): {way: spread(values) for way, values in ways.items()} for size, ways in speeds.items()
         },
-        "two_processes_over_one_core": {
-            str(size): spread(np.divide(ways["two_processes"], ways["one_core"])) for size, ways in speeds.items()
+        **{
+            f"two_processes_over_{way}": {
+                str(size): float(np.median(ways["two_processes"]) / np.median(ways[way]))
+                for size, ways in speeds.items()
+            }
+            for way in ("one_core", "two_cores")
         },
-        "two_processes_over_two_cores": {
-            str(size): spread(np.divide(ways["two_processes"], ways["two_cores"])) for size, ways in speeds.items()
-        },
-        "training_reads_bytes_per_second": {
-            str(size): {way: float(np.median(values)) * bytes_of_frame for way, values in ways.items()}
-            for size, ways in speeds.items()
-        },
-        "frames_read_per_second": {name: spread(values) for name, values in reading.items()},
-        "bytes_read_per_second": {name: float(np.median(each)) * bytes_of_frame for name, each in reading.items()},
-        "reading_over_training": float(np.median(reading["one_process"]) / np.median(speeds[sizes[-1]]["one_core"])),
     }
-    text = json.dumps(result, indent=2) + "\n"
-    kitti.write_text(options.json, text)
-    print(text, end="")
+
+
+def measure_loading(root, options, bytes_of_frame):
+    """What feeds a step, beside the step, on one core; and reading by number of processes."""
+    size = int(options.batch_sizes.split(",")[-1])
+    arguments = [root, size, options.height, options.width, options.seconds]
+    said, error = run(STEP, [arguments], ({0},))[0].communicate(timeout=3600)
+    if not said:
+        raise RuntimeError(error[-2000:])
+    found = json.loads(said.splitlines()[-1])
+    everyone = set(range(os.cpu_count()))
+    reading = {
+        processes: [read(root, [everyone] * processes, times=12 // processes) for _ in range(3)]
+        for processes in (1, 2, 4)
+    }
+    steps, batches, once = (np.median(each) for each in (found["steps"], found["batches"], reading[1]))
+    return {
+        "batch_size": size,
+        "cores": len(everyone),
+        "images_per_second_on_one_core": {
+            "steps": spread(found["steps"]),
+            "batches": spread(found["batches"]),
+            "batches_over_steps": float(batches / steps),
+            "files_over_steps": float(once / steps),
+        },
+        "parameters": found["parameters"],
+        "gradient_bytes_per_step": 4 * found["parameters"],
+        "frames_read_per_second": {str(number): spread(values) for number, values in reading.items()},
+        "bytes_read_per_second": {
+            str(number): float(np.median(values)) * bytes_of_frame for number, values in reading.items()
+        },
+    }
+
+
+def main():
+    """Measures, prints, and writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[[], "train", "load"], help="default: both")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=3, help="that count, after the first (default %(default)s)")
+    parser.add_argument("--streets", type=int, default=32, help="default %(default)s")
+    parser.add_argument("--batch-sizes", default="4,16", help="of all processes together (default %(default)s)")
+    parser.add_argument("--seconds", type=int, default=15, help="for batches, and for steps (default %(default)s)")
+    parser.add_argument("--height", type=int, default=128)
+    parser.add_argument("--width", type=int, default=416)
+    parser.add_argument("--json", default=str(RESULTS))
+    options = parser.parse_args()
+    results = kitti.read_json(options.json) if Path(options.json).is_file() else {}
+    given = " ".join(sys.argv[1:])
+    about = {
+        **facts(f"python tests/machines.py {given}".strip()),
+        "versions": {name: importlib.metadata.version(name) for name in ("keras", "jax")},
+        "size": [options.height, options.width],
+    }
+    with tempfile.TemporaryDirectory() as root:
+        streets.write_streets(root, options.streets, SEED, options.height, options.width, progress=False)
+        files = [path for path in (Path(root) / "training").rglob("*") if path.is_file()]
+        about["bytes_of_a_frame"] = sum(path.stat().st_size for path in files) / options.streets
+        for part in options.parts or ("train", "load"):
+            if part == "train":
+                figures = measure_training(root, options)
+            else:
+                figures = measure_loading(root, options, about["bytes_of_a_frame"])
+            results[part] = {**about, **figures}
+            kitti.write_text(options.json, json.dumps(results, indent=1) + "\n")
+            print(json.dumps(results[part], indent=1), flush=True)
 
 
 if __name__ == "__main__":
