@@ -54,8 +54,13 @@ TENSORFLOW_ONLY = {
 }
 """What tests/conftest.py skips on other backends, a test file or a test, with the reason. Of the package itself, only
 `export` needs TensorFlow, to write."""
-QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
-"""For JAX: tests compile much and compute little."""
+QUICK = {
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    "JAX_COMPILATION_CACHE_DIR": str(DATA_FOLDER / "cache" / "compiled"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+"""For JAX: tests compile much and compute little; nothing is compiled twice."""
 
 PROGRAM = """
 import json, os, sys
@@ -233,7 +238,7 @@ def main():
     parser.add_argument("--kitti", help="folder in the KITTI layout: its first frames, too")
     parser.add_argument("--backends", default=",".join(installed()), help="to test (default: %(default)s)")
     parser.add_argument("--json", default=str(RESULTS), help="file to write (default: %(default)s)")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     results = kitti.read_json(options.json) if Path(options.json).is_file() else {}
 
     def keep():

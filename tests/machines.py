@@ -16,6 +16,7 @@ import argparse
 import importlib.metadata
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -140,10 +141,14 @@ def trained(root, way, options, batch_size):
         together = [f"--processes={len(cores)}", f"--job-addresses={address}"] if len(cores) > 1 else []
         arguments = [[*command, *together, *[f"--process={i}"] * bool(together)] for i in range(len(cores))]
         processes = run(TRAIN, arguments, cores)
-        for process in processes:
-            _, error = process.communicate(timeout=3600)
-            if process.returncode:
-                raise RuntimeError(f"{way}: train failed: {error[-2000:]}")
+        try:
+            for process in processes:
+                _, error = process.communicate(timeout=3600)
+                if process.returncode:
+                    raise RuntimeError(f"{way}: train failed: {error[-2000:]}")
+        finally:
+            for process in processes:
+                process.kill()
         lines = (Path(folder) / "out_run" / "log.jsonl").read_text().splitlines()[1:]
         images = options.streets // batch_size * batch_size
         return [images / json.loads(line)["seconds"] for line in lines]
@@ -227,14 +232,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[[], "train", "load"], help="default: both")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=3, help="that count, after the first (default %(default)s)")
-    parser.add_argument("--streets", type=int, default=32, help="default %(default)s")
-    parser.add_argument("--batch-sizes", default="4,16", help="of all processes together (default %(default)s)")
-    parser.add_argument("--seconds", type=int, default=15, help="for batches, and for steps (default %(default)s)")
+    parser.add_argument("--epochs", type=int, default=2, help="that count, after the first (default %(default)s)")
+    parser.add_argument("--streets", type=int, default=16, help="default %(default)s")
+    parser.add_argument("--batch-sizes", default="8", help="of all processes together (default %(default)s)")
+    parser.add_argument("--seconds", type=int, default=12, help="for batches, and for steps (default %(default)s)")
     parser.add_argument("--height", type=int, default=128)
     parser.add_argument("--width", type=int, default=416)
     parser.add_argument("--json", default=str(RESULTS))
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
+    signal.signal(signal.SIGTERM, lambda *rest: sys.exit(1))  # so that no child is left
     results = kitti.read_json(options.json) if Path(options.json).is_file() else {}
     given = " ".join(sys.argv[1:])
     about = {
