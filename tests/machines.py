@@ -1,12 +1,13 @@
-"""From one laptop to many machines, in images and bytes a second: python tests/machines.py [train] [load]
+"""From one laptop to many machines, in images and bytes a second: python tests/machines.py [train] [load] [read]
 
 ``train``: three ways to train on drawn streets, one after the other: one process on one core, two processes on a core
 each, and one process on two cores. All run the command ``train`` on JAX with the course's network; the first epoch,
 which compiles, does not count, and the rounds after the first run the other way round.
 
 ``load``: on one core, what feeds a training step beside the step itself: frames read from files (once a run), batches
-made of them (every epoch, zoomed and coloured at random), and steps on a batch that is there already. Then 1, 2 and 4
-processes read the files together, each its own shard, on as many of the machine's cores as there are.
+made of them (every epoch, zoomed and coloured at random), and steps on a batch that is there already.
+
+``read``: 1, 2 and 4 processes read the files together, each its own shard, on as many cores as the machine has.
 
 Needs Linux, two cores and JAX. Figures go to data/results/machines.json; what is not measured again is kept there. What
 JAX compiles is kept in data/cache/compiled, so that a second run is shorter.
@@ -171,7 +172,7 @@ def spread(values):
     return {"median": float(np.median(values)), "range": [float(min(values)), float(max(values))]}
 
 
-def measure_training(root, options):
+def measure_training(root, options, _):
     """Images a second of the three ways, for each size of the whole batch."""
     sizes = [int(each) for each in options.batch_sizes.split(",")]
     speeds = {size: {way: [] for way in WAYS} for size in sizes}
@@ -195,42 +196,56 @@ def measure_training(root, options):
     }
 
 
-def measure_loading(root, options, bytes_of_frame):
-    """What feeds a step, beside the step, on one core; and reading by number of processes."""
+def measure_loading(root, options, _):
+    """What feeds a step, beside the step, on one core."""
     size = int(options.batch_sizes.split(",")[-1])
     arguments = [root, size, options.height, options.width, options.seconds]
     said, error = run(STEP, [arguments], ({0},))[0].communicate(timeout=3600)
     if not said:
         raise RuntimeError(error[-2000:])
     found = json.loads(said.splitlines()[-1])
-    everyone = set(range(os.cpu_count()))
-    reading = {
-        processes: [read(root, [everyone] * processes, times=12 // processes) for _ in range(3)]
-        for processes in (1, 2, 4)
-    }
-    steps, batches, once = (np.median(each) for each in (found["steps"], found["batches"], reading[1]))
+    once = [read(root, ({0},), times=8) for _ in range(3)]
+    steps, batches, files = (np.median(each) for each in (found["steps"], found["batches"], once))
     return {
         "batch_size": size,
-        "cores": len(everyone),
         "images_per_second_on_one_core": {
             "steps": spread(found["steps"]),
             "batches": spread(found["batches"]),
+            "files": spread(once),
             "batches_over_steps": float(batches / steps),
-            "files_over_steps": float(once / steps),
+            "files_over_steps": float(files / steps),
         },
         "parameters": found["parameters"],
         "gradient_bytes_per_step": 4 * found["parameters"],
+    }
+
+
+def measure_reading(root, options, bytes_of_frame):
+    """Frames and bytes read a second by number of processes, which take turns."""
+    everyone = set(range(os.cpu_count()))
+    reading = {processes: [] for processes in (1, 2, 4)}
+    for _ in range(5):
+        for processes, found in reading.items():
+            found.append(read(root, [everyone] * processes, times=12))
+    return {
+        "cores": len(everyone),
         "frames_read_per_second": {str(number): spread(values) for number, values in reading.items()},
         "bytes_read_per_second": {
             str(number): float(np.median(values)) * bytes_of_frame for number, values in reading.items()
         },
+        "over_one_process": {
+            str(number): spread(np.divide(values, reading[1])) for number, values in reading.items() if number > 1
+        },
     }
+
+
+PARTS = {"train": measure_training, "load": measure_loading, "read": measure_reading}
 
 
 def main():
     """Measures, prints, and writes the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[[], "train", "load"], help="default: both")
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="default: all")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=2, help="that count, after the first (default %(default)s)")
     parser.add_argument("--streets", type=int, default=16, help="default %(default)s")
@@ -252,11 +267,8 @@ def main():
         streets.write_streets(root, options.streets, SEED, options.height, options.width, progress=False)
         files = [path for path in (Path(root) / "training").rglob("*") if path.is_file()]
         about["bytes_of_a_frame"] = sum(path.stat().st_size for path in files) / options.streets
-        for part in options.parts or ("train", "load"):
-            if part == "train":
-                figures = measure_training(root, options)
-            else:
-                figures = measure_loading(root, options, about["bytes_of_a_frame"])
+        for part in options.parts or PARTS:
+            figures = PARTS[part](root, options, about["bytes_of_a_frame"])
             results[part] = {**about, **figures}
             kitti.write_text(options.json, json.dumps(results, indent=1) + "\n")
             print(json.dumps(results[part], indent=1), flush=True)

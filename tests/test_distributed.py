@@ -59,6 +59,8 @@ sys.exit(main(sys.argv[1:]))
 """
 
 QUICK = {
+    "KERAS_BACKEND": "jax",
+    "PYTHONPATH": str(HERE.parent),
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
@@ -76,7 +78,7 @@ def start(root, out, cache, *more, killed=False):
     command = ["train", "--data", str(root), "--out", str(out), *flags, *more]
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "killed" if killed else "whole", *command],
-        cwd=HERE, env=os.environ | {"KERAS_BACKEND": "jax", "JAX_COMPILATION_CACHE_DIR": str(cache)} | QUICK, text=True,
+        cwd=HERE, env=os.environ | QUICK | {"JAX_COMPILATION_CACHE_DIR": str(cache)}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
