@@ -72,8 +72,8 @@ class Hidden:
             raise ModuleNotFoundError(name)
 
 
-if os.environ["KERAS_BACKEND"] != "tensorflow":
-    sys.meta_path.insert(0, Hidden())  # it isn't needed, and is slow to import
+if os.environ["KERAS_BACKEND"] == "jax":
+    sys.meta_path.insert(0, Hidden())  # it isn't needed, and is slow to import; PyTorch looks for it by itself
 from roidepth_lessons.__main__ import main
 for command in json.loads(sys.argv[1]):
     if code := main(command):
