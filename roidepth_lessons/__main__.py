@@ -6,7 +6,9 @@ import math
 import os
 import sys
 import textwrap
+from contextlib import nullcontext
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from . import DATA_FOLDER, LARGE_STREET_WEIGHTS, SHIPPED_WEIGHTS
@@ -56,6 +58,10 @@ def _parser():
     streets.add_argument("--height", type=_whole_number, default=128, help="pixels (default %(default)s)")
     streets.add_argument("--width", type=_whole_number, default=416, help="pixels (default %(default)s)")
     streets.add_argument("--workers", type=_whole_number, help="processes (default: one per core)")
+    what = "write only the frames i with i %% K == I: several machines fill one folder, each with an I of its own"
+    streets.add_argument("--shard", type=_seed, metavar="I", default=0, help=what)
+    what = "how many shares there are (default %(default)s)"
+    streets.add_argument("--shards", type=_whole_number, metavar="K", default=1, help=what)
     streets.add_argument("--looks", choices=("varied", "plain"), default="varied", help="plain: always the same light")
 
     train = add("train", train_command, "train the network, from streets or from a folder in the KITTI layout")
@@ -77,6 +83,15 @@ def _parser():
     train.add_argument("--validation", type=_seed, help=what)
     what = "of TensorFlow (default 2); 1 where as many commands as there are cores run at once"
     train.add_argument("--threads", type=_whole_number, default=2, help=what)
+    what = "train with others: how many processes, on machines that share the folders (needs KERAS_BACKEND=jax)"
+    train.add_argument("--processes", type=_whole_number, metavar="N", help=what)
+    train.add_argument(
+        "--process", type=_seed, metavar="I", help="which of them this is, 0 to N - 1; 0 writes the files"
+    )
+    what = "HOST:PORT where process 0 listens, the same for all processes"
+    train.add_argument("--job-addresses", metavar="HOST:PORT[,HOST:PORT...]", help=what)
+    what = "every batch takes equally many frames of each of so many shards (default: as many as processes, or 1)"
+    train.add_argument("--shards", type=_whole_number, metavar="K", help=what)
     train.add_argument("--augmentation", choices=("plain", "strong", "tilted"), help=AUGMENTATION_HELP)
 
     evaluate = add("evaluate", evaluate_command, "measure the network on a folder in the KITTI layout")
@@ -257,20 +272,39 @@ def streets_command(options):
         options.width,
         workers=options.workers,
         looks=options.looks,
+        shard=options.shard,
+        shards=options.shards,
     )
 
 
 def train_command(options):
     """Settings that were not given keep their defaults."""
-    run_folder = options.run or Path(options.out).with_suffix("").as_posix() + "_run"
-    _check_outputs(options.out, Path(run_folder) / "settings.json")
-    _start_keras(threads=options.threads)
-    from . import train
+    from . import distributed
 
-    given = {name: getattr(options, name) for name in train.Settings.__dataclass_fields__}
-    settings = train.Settings(**{name: value for name, value in given.items() if value is not None})
-    train.train(settings, run_folder, options.out)
-    print(f"wrote {options.out}")
+    run_folder = options.run or Path(options.out).with_suffix("").as_posix() + "_run"
+    others = options.job_addresses, options.processes, options.process
+    together = any(each is not None for each in others)
+    if together:
+        distributed.check(*others, backend=_backend())
+        options.shards = options.shards or options.processes
+    if not options.process:  # the others write nothing
+        _check_outputs(options.out, Path(run_folder) / "settings.json")
+    _start_keras(threads=options.threads)
+    with distributed.joined(*others) if together else nullcontext(distributed.ALONE) as processes:
+        from . import train
+
+        given = {name: getattr(options, name) for name in train.Settings.__dataclass_fields__}
+        settings = train.Settings(**{name: value for name, value in given.items() if value is not None})
+        train.train(settings, run_folder, options.out, processes)
+        if processes.first:
+            print(f"wrote {options.out}")
+
+
+def _backend():
+    """The backend that runs, or will run when Keras is imported."""
+    if "keras" in sys.modules:
+        return sys.modules["keras"].backend.backend()
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def evaluate_command(options):
@@ -525,6 +559,8 @@ def roads_command(options):
 
 def _start_keras(**settings):
     if "keras" not in sys.modules:  # a caller that has imported Keras has chosen its settings
+        if find_spec(_backend()) is None:
+            raise RuntimeError(f"KERAS_BACKEND is {_backend()!r}, and no such package is installed")
         from .session import start
 
         start(**settings)

@@ -176,27 +176,28 @@ class Batches(keras.utils.PyDataset):
         augment: Whether to mirror and to change the light at random.
         ranges: An `augmentation.Augmentation`, to zoom too and to change the colours as far as it says instead of by
             `change_light`; None to do neither.
+        shard: Which shard of a data set the examples are: order and augmentation depend on that, too.
 
     Raises:
         ValueError: if the examples don't fill one batch, or if there are ranges and nothing is to be augmented.
     """
 
-    def __init__(self, examples, batch_size, seed=0, epoch=0, augment=True, ranges=None):
+    def __init__(self, examples, batch_size, seed=0, epoch=0, augment=True, ranges=None, shard=0):
         super().__init__(workers=1, max_queue_size=4)
         if len(examples) < batch_size:
             raise ValueError(f"{len(examples)} examples do not fill one batch of {batch_size}")
         if ranges is not None and not augment:
             raise ValueError("ranges say how far to augment, but augment is False")
         self.examples, self.batch_size, self.augment, self.ranges = examples, batch_size, augment, ranges
-        self.seed = [seed, epoch]
-        count = len(examples)
-        self.order = np.random.default_rng(self.seed).permutation(count) if augment else np.arange(count)
+        self.seed, self.shard = [seed, epoch], [shard] if shard else []
+        count, generator = len(examples), np.random.default_rng([seed, epoch, *([0, shard] if shard else [])])
+        self.order = generator.permutation(count) if augment else np.arange(count)
 
     def __len__(self):
         return len(self.examples) // self.batch_size
 
     def __getitem__(self, index):
-        generator = np.random.default_rng([*self.seed, index])
+        generator = np.random.default_rng([*self.seed, index, *self.shard])
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         images, cameras, targets = zip(*(self._one(self.examples[each], generator) for each in chosen), strict=True)
         inputs = {"image": np.stack(images), "camera": np.stack(cameras)}
@@ -212,3 +213,29 @@ class Batches(keras.utils.PyDataset):
         example = augmentation.random_zoom(example, self.ranges, generator)
         image = augmentation.change_colours(example.image, self.ranges, generator)
         return image, example.camera, encode(example)
+
+
+class JoinedBatches(keras.utils.PyDataset):
+    """Batches that take an equal part from each of several shards, one part after the other.
+
+    One process that joins all shards sees the batches that several processes, each with some of them, see together.
+
+    Args:
+        parts: A `Batches` for each shard, in order.
+        length: How many batches: as many as the shortest of *all* shards allows, those of other processes included.
+
+    Raises:
+        ValueError: if a part has fewer batches.
+    """
+
+    def __init__(self, parts, length):
+        super().__init__(workers=1, max_queue_size=4)
+        if any(len(part) < length for part in parts):
+            raise ValueError(f"wanted {length} batches of each part, they have {[len(part) for part in parts]}")
+        self.parts, self.length = parts, length
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *(part[index] for part in self.parts))

@@ -23,13 +23,15 @@ import threading
 import time
 from pathlib import Path
 
-LOCK = re.compile(r"\.(?P<what>.+)@(?P<host>[^@]*)-(?P<process>\d+)-(?P<start>\d+)\.lock")
+LOCK = re.compile(
+    r"\.(?P<what>.+)@(?P<host>[^@]*)-(?P<process>\d+)-(?P<start>\d+)(-share(?P<share>\d+)of(?P<shares>\d+))?\.lock"
+)
 ATTEMPTS = 5
 """How often a run that finds another one looks again: two that begin at once both step back, and then one is first."""
 
 
 @contextlib.contextmanager
-def only_run(folder, what="run"):
+def only_run(folder, what="run", share=None):
     """A context in which no other process is in such a context for the same folder.
 
     A process puts a file into the folder whose *name* says who it is, and then looks for files of others: of two
@@ -40,6 +42,8 @@ def only_run(folder, what="run"):
     Args:
         folder: Is made if it is not there.
         what: What in the folder is held, for instance the name of a file; default: the folder itself.
+        share: ``(index, count)``, if only this share of it is held: who holds another share of equally many is let in
+            at the same time, who wants all of it, or shares it otherwise, is not.
 
     Raises:
         RuntimeError: if another process, or one of another machine, holds the folder; names the process and its file.
@@ -47,13 +51,13 @@ def only_run(folder, what="run"):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    own = folder / _lock_name(what)
-    if own.exists():
+    own = folder / _lock_name(what, share)
+    if own.exists() or (folder / _lock_name(what)).exists():
         yield
         return
     for attempt in range(ATTEMPTS):
         own.touch()
-        other = _other_run(own, what)
+        other = _other_run(own, what, share)
         if other is None:
             break
         own.unlink()
@@ -81,21 +85,31 @@ def clear_dead_locks(folder):
         _other_run(Path(folder) / _lock_name(), "run")
 
 
-def _other_run(own, what):
-    """The lock of a process that may be alive, or None; those of the dead are removed."""
+def _other_run(own, what, share=None):
+    """The lock of a process that is in the way and may be alive, or None; those of the dead are removed."""
     for path in sorted(own.parent.glob(".*.lock")):
         found = LOCK.fullmatch(path.name)
         if path == own or not found or found.group("what") != what:
             continue
         host, process, start = found.group("host", "process", "start")
-        if host != _host() or is_alive(int(process), int(start)):
+        if host == _host() and not is_alive(int(process), int(start)):
+            path.unlink(missing_ok=True)
+        elif not _apart(share, found):
             return path
-        path.unlink(missing_ok=True)
     return None
 
 
-def _lock_name(what="run"):
-    return f".{what}@{_host()}-{os.getpid()}-{_start_of(os.getpid()) or 0}.lock"
+def _apart(share, found):
+    """Whether a share and that of a lock have nothing in common: they are different ones of equally many."""
+    if share is None or found.group("share") is None:
+        return False
+    other, others = int(found.group("share")), int(found.group("shares"))
+    return others == share[1] and other != share[0]
+
+
+def _lock_name(what="run", share=None):
+    part = f"-share{share[0]}of{share[1]}" if share else ""
+    return f".{what}@{_host()}-{os.getpid()}-{_start_of(os.getpid()) or 0}{part}.lock"
 
 
 def _host():

@@ -70,11 +70,14 @@ def draw_street(seed, height=128, width=416, looks="varied"):
     )
 
 
-def write_streets(root, count, seed=0, height=128, width=416, workers=None, progress=True, looks="varied"):
-    """Write streets 0 to count - 1 as a KITTI-layout folder.
+def write_streets(
+    root, count, seed=0, height=128, width=416, workers=None, progress=True, looks="varied", shard=0, shards=1
+):
+    """Write streets 0 to count - 1, or a share of them, as a KITTI-layout folder.
 
     Frame i is ``draw_street([seed, i], height, width, looks)``. Frames that are there are left alone, so a run that was
-    stopped, or killed, goes on where it was. A folder in which all is there already is only looked at.
+    stopped, or killed, goes on where it was. A folder in which all is there already is only looked at. Several machines
+    fill one folder that they share if each is given a `shard` of its own: none writes what is another's.
 
     Args:
         root: Folder; the frames go to ``root/training``, a note of what they are to ``root/streets.json``.
@@ -84,11 +87,12 @@ def write_streets(root, count, seed=0, height=128, width=416, workers=None, prog
         workers: Number of processes; None for one per core.
         progress: Whether to show a line of progress.
         looks: See `street_layout.lay_out`.
+        shard, shards: Write only the frames i with ``i % shards == shard``.
 
     Raises:
         ValueError: if `root` holds frames of another seed, size, look or package version, or frames that are no
-            streets, or if there is no such look.
-        RuntimeError: if a worker process failed, or if another process writes to the folder.
+            streets, or if there is no such look or no such shard.
+        RuntimeError: if a worker process failed, or if another process writes the same frames.
         OSError: if a file can't be written.
     """
     root = Path(root)
@@ -96,22 +100,25 @@ def write_streets(root, count, seed=0, height=128, width=416, workers=None, prog
         raise ValueError(f"looks must be one of {', '.join(LOOKS)}, got {looks!r}")
     if count < 0 or (workers is not None and workers < 1):
         raise ValueError(f"count must not be negative and workers be at least 1, got {count} and {workers}")
+    if not 0 <= shard < shards:
+        raise ValueError(f"shard must be 0 to {shards - 1}, since there are {shards} shards; got {shard}")
     kind = {"seed": int(seed), "height": int(height), "width": int(width), "looks": looks}
-    facts = {**kind, "version": __version__}
+    facts, mine = {**kind, "version": __version__}, range(shard, count, shards)
     noted = _read_note(root, facts)
-    if noted is not None and noted >= count and not _missing(root, count):
+    if noted is not None and noted >= count and not _missing(root, mine):
         clear_dead_locks(root)  # of a run that was killed between its last street and its end
         if progress:
             with ProgressLine() as line:
-                line.end(_bar(count, count))
+                line.end(_bar(len(mine), len(mine)))
         return
-    with only_run(root):
-        _claim_folder(root, facts, count)
-        _draw_missing(root, count, kind, workers, progress)
+    share = (shard, shards) if shards > 1 else None
+    with only_run(root, share=share):
+        _claim_folder(root, facts, count, share)
+        _draw_missing(root, mine, kind, workers, progress, share)
 
 
-def _draw_missing(root, count, kind, workers, progress):
-    missing = _missing(root, count)
+def _draw_missing(root, mine, kind, workers, progress, share):
+    count, missing = len(mine), _missing(root, mine)
     workers = max(1, min(workers or os.cpu_count() or 1, len(missing) // 2))
     steps = itertools.count(count - len(missing))
     with ProgressLine() as line:
@@ -127,7 +134,7 @@ def _draw_missing(root, count, kind, workers, progress):
                 _write_street(root, index, **kind)
                 step()
         else:
-            _run_workers({"root": str(root), **kind}, missing, workers, step)
+            _run_workers({"root": str(root), **kind}, missing, workers, step, share)
         if progress:
             line.end(_bar(count, count))
 
@@ -136,16 +143,17 @@ def _bar(done, count):
     return f"[{'#' * (30 * done // max(count, 1)):<30}] {done:>6} of {count} streets"
 
 
-def _missing(root, count):
+def _missing(root, indices):
     labels = root / "training" / "label_2"
-    return [i for i in range(count) if not (labels / f"{i:06d}.txt").is_file()]
+    return [i for i in indices if not (labels / f"{i:06d}.txt").is_file()]
 
 
 def _read_note(root, facts):
     """How many streets a folder is said to hold, None for one without a note; refuses one with others."""
-    note = root / "streets.json"
+    # The frames are looked for first: whoever begins to fill the folder meanwhile writes the note before them.
+    note, frames_there = root / "streets.json", any((root / "training").glob("*/*"))
     if not note.is_file():
-        if any((root / "training").glob("*/*")):
+        if frames_there:
             raise ValueError(f"{root} holds frames that are not streets (no {note.name}); choose another folder")
         return None
     try:
@@ -161,24 +169,32 @@ def _read_note(root, facts):
     return count
 
 
-def _claim_folder(root, facts, count):
+def _claim_folder(root, facts, count, share):
     """Check that a folder is empty or holds the same streets; clear away what a killed run left; note what it holds."""
     noted = _read_note(root, facts)
-    _clear_temporaries(root)
+    _clear_temporaries(root, share)
     text = json.dumps({**facts, "count": max(count, noted or 0)}, indent=1) + "\n"
     write_text(root / "streets.json", text)
 
 
-def _clear_temporaries(root):
-    for folder in (root, *root.glob("training/*")):
-        kitti.clear_temporaries(folder)
+def _clear_temporaries(root, share):
+    """Of a share ``(shard, shards)``, only those of its own frames: others may be writing theirs."""
+    if share is None:
+        for folder in (root, *root.glob("training/*")):
+            kitti.clear_temporaries(folder)
+        return
+    shard, shards = share
+    for stale in root.glob("training/*/.*.tmp*"):
+        number = stale.name[1:].split(".")[0]
+        if number.isdecimal() and int(number) % shards == shard:
+            stale.unlink(missing_ok=True)
 
 
 def _write_street(root, index, seed, height, width, looks):
     write_frame(root, replace(draw_street([seed, index], height, width, looks), name=f"{index:06d}"))
 
 
-def _run_workers(order, missing, workers, step):
+def _run_workers(order, missing, workers, step, share):
     """Share the missing frames among processes of this module; call `step` whenever one of them has written a frame.
 
     Plain processes rather than `multiprocessing`: they start fast, import neither Keras nor the caller's script, and
@@ -217,7 +233,7 @@ def _run_workers(order, missing, workers, step):
             process.wait()
             process.stdin.close()
             process.stdout.close()
-        _clear_temporaries(Path(order["root"]))
+        _clear_temporaries(Path(order["root"]), share)
 
 
 def _forward(pipe, lines):

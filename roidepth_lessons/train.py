@@ -6,11 +6,17 @@ the same weights as one that was not, since the order of the data is a function 
 
 Of real frames whose drives are known (``drives.tsv``), some drives are trained on and others held out: ``train.txt``,
 ``validation.txt`` and ``test.txt`` in the run's folder say which frames are which.
+
+Several processes, on machines that share the folders, can train together (`distributed`): each reads its own shards of
+the frames, the first writes. The batches depend on the number of shards, not on who reads them, so a run that several
+processes began may go on in one.
 """
 
+import itertools
 import json
 import platform
 import random
+import tempfile
 import textwrap
 import time
 from dataclasses import asdict, dataclass
@@ -26,13 +32,14 @@ from . import (
     dataset,
     depth,
     detection,
+    distributed,
     drive_split,
     kitti,
     model,
     multitask,
-    processes,
     streets,
 )
+from .processes import only_run
 from .session import ProgressLine, fit_progress
 
 LOSSES = {
@@ -62,6 +69,8 @@ class Settings:
         folds, fold: If the drives of the folder are known, they are dealt out into so many groups, and this one, from 1
             on, is the test (`drive_split.split_by_drive`). 0 folds: train on all frames, nothing is held out.
         validation: How many of those groups are held out for choosing; 0 if nothing is chosen.
+        shards: Training frame i belongs to shard ``i % shards``, and every batch takes equally many of each: so that
+            several processes can each read their own shards only. Other shards, other batches.
     """
 
     streets: int = 12000
@@ -78,6 +87,7 @@ class Settings:
     folds: int = 5
     fold: int = 1
     validation: int = 1
+    shards: int = 1
 
 
 SPLIT_SEED = 0
@@ -86,10 +96,11 @@ VALIDATION_SEED, TEST_SEED = 100_002, 100_003
 """Seeds of the streets that choose settings, and of those that are only ever reported."""
 
 
-def street_folder(count, seed, height=128, width=416):
-    """A folder of streets in ``data/cache``, drawn if need be."""
+def street_folder(count, seed, height=128, width=416, processes=distributed.ALONE):
+    """A folder of streets in ``data/cache``, drawn if need be; of several processes, each draws its share."""
     folder = DATA_FOLDER / "cache" / f"streets_{height}x{width}_seed{seed}"
-    streets.write_streets(folder, count, seed=seed, height=height, width=width)
+    share = {"shard": processes.index, "shards": processes.count}
+    streets.write_streets(folder, count, seed=seed, height=height, width=width, **share)
     return folder
 
 
@@ -195,13 +206,15 @@ def compile_network(network, steps, learning_rate):
     network.compile(optimizer=optimizer, loss=LOSSES, loss_weights=LOSS_WEIGHTS)
 
 
-def train(settings, run_folder, out):
+def train(settings, run_folder, out, processes=distributed.ALONE):
     """Trains a network and writes it.
 
     Args:
         settings: `Settings`.
         run_folder: Where checkpoints and the log go. An unfinished run there goes on, if its settings are the same.
         out: ``.keras`` file to write.
+        processes: Who trains together, from `distributed.joined`. Each calls this with the same arguments; folders of
+            the same name must be the same folders for all.
 
     Returns:
         The trained network.
@@ -210,8 +223,9 @@ def train(settings, run_folder, out):
         ValueError: if `run_folder` holds a run with other settings or only checkpoints that can't be read, if the
             sizes don't suit, if nobody knows the augmentation or the encoder, if the weights of the latter are not
             installed, if those to start from have seen a drive that is held out now, if there are fewer frames than a
-            batch takes, or if the loss is no longer a number.
-        RuntimeError: if another process trains in this folder, or makes the same weights.
+            batch takes, if batches and shards can't be shared evenly, if the processes were started with different
+            settings or see different files, or if the loss is no longer a number.
+        RuntimeError: if another training, not one of `processes`, is at work in this folder, or makes the same weights.
         FileNotFoundError, ValueError: if a file of the data or the weights to start from is missing or damaged.
     """
     run_folder, out = Path(run_folder), Path(out)
@@ -221,37 +235,80 @@ def train(settings, run_folder, out):
         raise ValueError(f"{out}: the name of a weights file must end in .keras")
     if settings.augmentation not in augmentation.STRENGTHS:
         raise ValueError(f"augmentation must be one of {[*augmentation.STRENGTHS]}, got {settings.augmentation!r}")
-    with processes.only_run(run_folder), processes.only_run(out.parent, out.name):
+    _check_shards(settings, processes)
+    if not processes.first:  # the first holds the folder for all, and writes
+        return _train(settings, run_folder, out, processes)
+    with only_run(run_folder), only_run(out.parent, out.name):
         for place in (run_folder, out, out.with_suffix(".json")):
             kitti.clear_temporaries(place)
-        return _train(settings, run_folder, out)
+        return _train(settings, run_folder, out, processes)
 
 
-def _train(settings, run_folder, out):
-    _claim_run(run_folder, settings)
+def _train(settings, run_folder, out, processes):
+    processes.agree("settings and version", [asdict(settings), __version__])
+    if processes.first:
+        _claim_run(run_folder, settings)
     keras.utils.set_random_seed(settings.seed)
     network = _start_network(settings)
     size = settings.height, settings.width
-    root = settings.data or street_folder(settings.streets, settings.seed, *size)
-    parts, seen = _hold_out(settings, root, run_folder)
-    examples = read_examples(root, *size, parts["train"])
-    batches = len(examples) // settings.batch_size
-    if batches == 0:
-        raise ValueError(f"{root}: {len(examples)} frames don't fill one batch of {settings.batch_size}")
+    root = settings.data or street_folder(settings.streets, settings.seed, *size, processes)
+    processes.gather(0)  # until all have drawn their streets
+    parts, seen = _hold_out(settings, root, run_folder if processes.first else None)
+    processes.agree(f"frames of {root}", parts)
+    count = len(parts["train"]) // settings.shards // (settings.batch_size // settings.shards)
+    if count == 0:
+        shards = f" of {settings.shards} shards" * (settings.shards > 1)
+        frames = f"{len(parts['train'])} frames"
+        raise ValueError(f"{root}: {frames} don't fill one batch of {settings.batch_size}{shards}")
+    dealt = {shard: parts["train"][shard :: settings.shards] for shard in processes.shards(settings.shards)}
+    examples = read_examples(root, *size, sum(dealt.values(), []))
     held_out = read_examples(root, *size, parts["validation"]) if parts["validation"] else []
     validation = _validation_batches(held_out, settings.batch_size)
-    model.keep_photo_focal_length(network, np.median([each.camera[0] for each in examples]))
-    compile_network(network, settings.epochs * batches, settings.learning_rate)
-    multitask.make_variables(network, *dataset.Batches(examples, settings.batch_size, settings.seed)[0])
-    for epoch in range(_resume(network, run_folder, batches), settings.epochs):
-        _run_epoch(network, examples, settings, epoch, run_folder, validation)
-    bare = _finish(network, out)
-    write_card(run_folder, out, seen)
+    model.keep_photo_focal_length(network, _median_focal_length(examples, len(parts["train"]), processes))
+    compile_network(network, settings.epochs * count, settings.learning_rate)
+    rest = iter(examples)
+    shards = {shard: list(itertools.islice(rest, len(ids))) for shard, ids in dealt.items()}
+    multitask.make_variables(network, *_epoch_batches(shards, settings, 0, count)[0])
+    done = _resume(network, run_folder, count, processes)
+    for epoch in range(done, settings.epochs):
+        _run_epoch(network, shards, settings, epoch, run_folder, validation, count, processes)
+    bare = _finish(network, out, processes)
+    if processes.first:
+        write_card(run_folder, out, seen, processes.count)
     return bare
+
+
+def _check_shards(settings, processes):
+    """Raises a ValueError if every batch can't take equally many frames of each shard, and each process equally many
+    shards.
+    """
+    if settings.batch_size % settings.shards:
+        raise ValueError(
+            f"--batch-size must be a multiple of {settings.shards}, the number of processes or of --shards, since "
+            f"every batch is shared evenly among them; got {settings.batch_size}"
+        )
+    if settings.shards % processes.count:
+        raise ValueError(
+            f"--shards must be a multiple of {processes.count}, the number of processes; got {settings.shards}"
+        )
+    if processes.count > 1 and settings.batch_size % (devices := len(keras.distribution.list_devices())):
+        raise ValueError(
+            f"--batch-size must be a multiple of {devices}, the number of devices of all {processes.count} processes; "
+            f"got {settings.batch_size}"
+        )
+
+
+def _median_focal_length(examples, frames, processes):
+    """Of all processes' training frames, in pixels; `frames` is how many there are in all."""
+    lengths = np.full(frames, np.nan, np.float32)
+    lengths[: len(examples)] = [each.camera[0] for each in examples]
+    return np.nanmedian(processes.gather(lengths))
 
 
 def _hold_out(settings, root, run_folder):
     """Splits the frames, writes down the parts, and sees to it that the start has seen nothing of what is held out.
+
+    Without a run folder, as in all processes but the first, nothing is written.
 
     Returns:
         ``(parts, seen)``; the second: all drives that the trained network will have seen, sorted.
@@ -264,7 +321,7 @@ def _hold_out(settings, root, run_folder):
             print(f"{settings.start}: no card beside it, so nobody can say which drives it has seen")
         drive_split.check_unseen(held_out, drives, seen or [])
         drive_split.check_split(parts, drives)
-        for part in drive_split.PARTS:
+        for part in drive_split.PARTS if run_folder else ():
             text = "".join(f"{frame_id}\n" for frame_id in parts[part])
             kitti.write_text(run_folder / f"{part}.txt", text)
         print(f"by drive: {', '.join(f'{len(parts[part])} frames for {part}' for part in drive_split.PARTS)}")
@@ -289,13 +346,14 @@ def _start_network(settings):
     return model.RoiDepth.load(settings.start).network
 
 
-def write_card(run_folder, out, seen=()):
+def write_card(run_folder, out, seen=(), processes=1):
     """Writes ``NAME.json`` beside the weights: what made them, on what, how long it took, the losses on the way.
 
     Args:
         run_folder: The run.
         out: The weights file.
         seen: The drives that the network was trained on, those of the weights it began from included.
+        processes: How many trained together, when the run ended.
 
     ``epochs_not_logged`` lists the epochs, if any, of which the run folder holds no readable line.
     """
@@ -309,6 +367,7 @@ def write_card(run_folder, out, seen=()):
         "training_seconds": round(sum(each["seconds"] for each in epochs.values())),
         "versions": {"python": platform.python_version(), "keras": keras.__version__, "package": __version__},
         "backend": keras.backend.backend(),
+        "processes": processes,
         "epochs": list(epochs.values()),
         "epochs_not_logged": [number + 1 for number in range(settings["epochs"]) if number + 1 not in epochs],
     }
@@ -348,15 +407,27 @@ def _write_log(run_folder, lines):
     kitti.write_text(run_folder / "log.jsonl", text)
 
 
-def _run_epoch(network, examples, settings, epoch, run_folder, validation=None):
-    started = time.monotonic()
+def _epoch_batches(shards, settings, epoch, count):
+    """The `count` batches of an epoch, or this process's part of them; `shards`: {number: examples} that it reads."""
     ranges = augmentation.STRENGTHS[settings.augmentation]
-    batches = dataset.Batches(examples, settings.batch_size, settings.seed, epoch, ranges=ranges)
+    if settings.shards == 1:
+        return dataset.Batches(shards[0], settings.batch_size, settings.seed, epoch, ranges=ranges)
+    size = settings.batch_size // settings.shards
+    parts = [
+        dataset.Batches(examples, size, settings.seed, epoch, ranges=ranges, shard=shard)
+        for shard, examples in shards.items()
+    ]
+    return dataset.JoinedBatches(parts, count)
+
+
+def _run_epoch(network, shards, settings, epoch, run_folder, validation=None, count=None, processes=distributed.ALONE):
+    started = time.monotonic()
+    batches = _epoch_batches(shards, settings, epoch, count)
     with ProgressLine() as line:
         progress = fit_progress(f"epoch {epoch + 1} of {settings.epochs}", line)
         history = network.fit(batches, epochs=1, verbose=0, callbacks=[progress])
     losses = {name: values[0] for name, values in history.history.items()}
-    if validation is not None:
+    if validation is not None:  # all of it in every process: the mean of equal losses is the loss
         held_out = network.evaluate(validation, verbose=0, return_dict=True)
         losses |= {f"validation_{name}": value for name, value in held_out.items()}
     losses = {name: round(value, 5) for name, value in losses.items()}
@@ -367,8 +438,9 @@ def _run_epoch(network, examples, settings, epoch, run_folder, validation=None):
         )
     line = {"epoch": epoch + 1, "seconds": round(time.monotonic() - started, 1), **losses}
     # The log comes first: a kill in between leaves a line too many, which `_resume` takes out again.
-    _write_log(run_folder, read_log(run_folder) | {epoch + 1: line})
-    _save_checkpoint(network, run_folder, epoch + 1)
+    if processes.first:
+        _write_log(run_folder, read_log(run_folder) | {epoch + 1: line})
+    _save_checkpoint(network, run_folder, epoch + 1, processes)
 
 
 def _claim_run(run_folder, settings):
@@ -396,10 +468,21 @@ def _checkpoints(run_folder):
     return {int(path.name[5:8]): path for path in sorted(run_folder.glob("epoch[0-9][0-9][0-9].weights.h5"))}
 
 
-def _save_checkpoint(network, run_folder, epoch):
+def _save_checkpoint(network, run_folder, epoch, processes=distributed.ALONE):
+    if not processes.first:
+        return _throw_away(network.save_weights, "unused.weights.h5")
     _save(network, network.save_weights, run_folder / f"epoch{epoch:03d}.weights.h5", ".weights.h5")
     for old in list(_checkpoints(run_folder).values())[:-2]:
         old.unlink()
+    return None
+
+
+def _throw_away(save, name):
+    """Saves to a file that nobody wants: while Keras saves, it computes the learning rate, and with JAX, what one of
+    several processes computes with shared variables all must compute.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder) / name)
 
 
 def _save(network, save, path, suffix):
@@ -419,10 +502,12 @@ def _save(network, save, path, suffix):
     kitti.save_atomically(path, save_with_room, suffix)
 
 
-def _resume(network, run_folder, batches):
+def _resume(network, run_folder, batches, processes=distributed.ALONE):
     """Goes back to the newest checkpoint that can be read. Returns how many epochs are done."""
     done = _load_checkpoint(network, run_folder)
-    _write_log(run_folder, {epoch: line for epoch, line in read_log(run_folder).items() if epoch <= done})
+    processes.agree(f"the newest checkpoint in {run_folder}", done)
+    if processes.first:
+        _write_log(run_folder, {epoch: line for epoch, line in read_log(run_folder).items() if epoch <= done})
     # `fit` shuffles the batches once an epoch with Python's own generator: bring it to where it would be by now.
     for _ in range(done):
         random.shuffle(list(range(batches)))
@@ -443,7 +528,10 @@ def _load_checkpoint(network, run_folder):
     return 0
 
 
-def _finish(network, out):
+def _finish(network, out, processes):
     bare = model.compose(*(network.get_layer(name) for name in ("encoder", "detection_head", "depth_head")))
+    if not processes.first:
+        _throw_away(bare.save, out.name)
+        return bare
     _save(bare, bare.save, out, ".keras")
     return bare

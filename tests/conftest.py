@@ -3,8 +3,19 @@
 import keras
 import pytest
 import tiny
+from backends import TENSORFLOW_ONLY
 
 from roidepth_lessons import model, streets
+
+
+def pytest_collection_modifyitems(items):
+    if keras.backend.backend() == "tensorflow":
+        return
+    for item in items:
+        file, test = item.path.name, getattr(item, "originalname", None)
+        reason = TENSORFLOW_ONLY.get(file) or TENSORFLOW_ONLY.get(f"{file}::{test}")
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=f"only on TensorFlow: {reason}"))
 
 
 @pytest.fixture(scope="session")

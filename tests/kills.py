@@ -86,7 +86,8 @@ def begin(code, folder):
 HOLD = """
 import sys
 from roidepth_lessons.processes import only_run
-with only_run(*sys.argv[1:]):
+folder, what, *share = sys.argv[1:]
+with only_run(folder, what, tuple(map(int, share)) or None):
     print("in", flush=True)
     sys.stdin.read()
 """
@@ -98,9 +99,9 @@ def start(code, *arguments):
 
 
 @contextlib.contextmanager
-def another_run(folder, *what):
-    """Another process that holds a folder."""
-    with start(HOLD, folder, *what) as process:
+def another_run(folder, what="run", share=()):
+    """Another process that holds a folder, or a file or a share of it."""
+    with start(HOLD, folder, what, *share) as process:
         assert process.stdout.readline() == "in\n"
         yield process
         process.kill()

@@ -13,10 +13,11 @@ PACKAGE = DATA_FOLDER.parent / "roidepth_lessons"
 GROUND = (
     "camera", "encoder", "detection", "depth", "roi", "metrics", "draw", "multitask", "weighing", "toys",
     "pretrained", "world", "checks", "session", "comparison", "kitti_rules", "drive_split", "compiled",
-    "processes",
+    "processes", "distributed",
 )  # fmt: skip
 WITHOUT_KERAS = (
     "camera", "metrics", "draw", "world", "checks", "session", "processes", "comparison", "kitti_rules", "drive_split",
+    "distributed",
 )  # fmt: skip
 FIRST_FLOOR = ("frames", "model", *(path.stem for path in sorted(PACKAGE.glob("draw_*.py"))))
 

@@ -130,7 +130,6 @@ def variables_made(function):
     return len(made), result
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="what is made here, TensorFlow traces")
 def test_a_first_step_makes_no_variables_and_is_the_same_as_without():
     x, targets = toys.random_batch(np.random.default_rng(0))
     plain, prepared = toys.build_shared_layer(), toys.build_shared_layer()

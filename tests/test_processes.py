@@ -47,6 +47,28 @@ def test_the_second_is_refused_until_the_first_is_gone(tmp_path):
     assert locks(tmp_path / "new") == []
 
 
+def test_shares_are_held_at_the_same_time(tmp_path):
+    with another_run(tmp_path, "run", (1, 3)) as first:
+        with processes.only_run(tmp_path, share=(0, 3)), processes.only_run(tmp_path, share=(2, 3)):
+            assert len(locks(tmp_path)) == 3
+        with processes.only_run(tmp_path, "a file", share=(1, 3)):  # something else
+            pass
+        for share in ((1, 3), (0, 2), (1, 4), None):
+            with pytest.raises(RuntimeError, match=f"process {first.pid} is at work on it"):
+                with processes.only_run(tmp_path, share=share):
+                    pass
+        assert len(locks(tmp_path)) == 1
+        first.kill()
+        first.wait()
+        with processes.only_run(tmp_path, share=(0, 3)):
+            assert locks(tmp_path) == [processes._lock_name(share=(0, 3))]  # that of the dead is gone
+    with another_run(tmp_path), pytest.raises(RuntimeError, match="is at work on it"):
+        with processes.only_run(tmp_path, share=(0, 3)):
+            pass
+    with processes.only_run(tmp_path), processes.only_run(tmp_path, share=(0, 3)):  # a part of what it holds already
+        assert locks(tmp_path) == [processes._lock_name()]
+
+
 @pytest.mark.parametrize("reaped", [True, False])
 def test_what_a_killed_run_left_counts_for_nothing(tmp_path, reaped):
     with another_run(tmp_path) as first:

@@ -174,7 +174,7 @@ def test_killed_between_log_and_checkpoint(tmp_path):
         (tmp_path / "epoch001.weights.h5").write_bytes(b"")
         (tmp_path / "log.jsonl").write_text('{"epoch": 1, "seconds": 3, "loss": 3.0}\n')
         with pytest.raises(KeyboardInterrupt):
-            train._run_epoch(Stub(), [], train.Settings(seed=7), 1, tmp_path)
+            train._run_epoch(Stub(), {0: []}, train.Settings(seed=7), 1, tmp_path)
     assert asked == [([], 16, 7, 1, None)]  # examples, batch size, what their order is a function of, no ranges
     assert list(train.read_log(tmp_path)) == [1, 2]
     stub = Stub()
@@ -316,7 +316,7 @@ def test_the_name_of_the_weights_file(tiny_streets, tmp_path):
 
 def test_without_a_folder_streets_are_drawn_once(toy_network, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train, "DATA_FOLDER", tmp_path)
-    monkeypatch.setattr(train, "_run_epoch", lambda network, examples, *rest: read.append(len(examples)))
+    monkeypatch.setattr(train, "_run_epoch", lambda network, shards, *rest: read.append(len(shards[0])))
     read, drawn = [], []
     draw_street = streets.draw_street
     monkeypatch.setattr(streets, "draw_street", lambda *arguments: drawn.append(1) or draw_street(*arguments))
@@ -527,7 +527,7 @@ def test_larger_training_photos_make_larger_photos_in_prediction(tmp_path):
 )
 def test_the_command_takes_its_own_flags_back(chosen, monkeypatch, tmp_path):
     taken = []
-    monkeypatch.setattr(train, "train", lambda settings, run_folder, out: taken.append(settings))
+    monkeypatch.setattr(train, "train", lambda settings, run_folder, out, processes: taken.append(settings))
     assert main(["train", *train.flags(chosen), "--out", str(tmp_path / "out.keras")]) == 0
     assert taken == [chosen]
 

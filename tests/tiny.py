@@ -1,4 +1,4 @@
-"""Networks so small that a test can train or run them."""
+"""Networks so small that a test can train or run them; and gradients on whichever backend runs."""
 
 import keras
 from keras import layers
@@ -28,3 +28,25 @@ def toy_network(encoder_name="residual"):
 def small_network():
     """The real network with few channels."""
     return model.build_network(channels=(8, 8, 8, 8, 8), blocks=(1, 1, 1, 1), neck_channels=CHANNELS)
+
+
+def value_and_gradient(function, values):
+    """A function's value, one number, and its gradient at an array, by the backend itself: Keras has no gradients."""
+    tensor = keras.ops.convert_to_tensor(values)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        value, gradient = jax.value_and_grad(function)(tensor)
+    elif keras.backend.backend() == "torch":
+        tensor = tensor.detach().clone().requires_grad_()
+        value = function(tensor)
+        value.backward()
+        gradient = tensor.grad
+    else:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(tensor)
+            value = function(tensor)
+        gradient = tape.gradient(value, tensor)
+    return float(keras.ops.convert_to_numpy(value)), keras.ops.convert_to_numpy(gradient)
