@@ -239,28 +239,29 @@ def main():
     parser.add_argument("--backends", default=",".join(installed()), help="to test (default: %(default)s)")
     parser.add_argument("--json", default=str(RESULTS), help="file to write (default: %(default)s)")
     options = parser.parse_intermixed_args()
-    results = kitti.read_json(options.json) if Path(options.json).is_file() else {}
 
-    def keep():
-        kitti.write_text(options.json, json.dumps(results, indent=1) + "\n")
+    def stored():
+        return kitti.read_json(options.json) if Path(options.json).is_file() else {}
+
+    def keep(**figures):  # what another backend's run has written meanwhile stays
+        kitti.write_text(options.json, json.dumps({**stored(), **figures}, indent=1) + "\n")
 
     if options.what == "weights":
-        results["weights"] = compare_weights(options.kitti)
-        keep()
-        print(json.dumps(results["weights"]["files"], indent=1))
-        same = [each["same_objects"] for each in results["weights"]["files"].values() for each in each.values()]
-        return 0 if all(same) else 1
-    tested = results.setdefault("tests", {})
-    results["tests_not_run"] = NOT_OF_THE_PACKAGE
+        weights = compare_weights(options.kitti)
+        keep(weights=weights)
+        print(json.dumps(weights["files"], indent=1))
+        return 0 if all(each["same_objects"] for file in weights["files"].values() for each in file.values()) else 1
+    failed = 0
     for backend in options.backends.split(","):
-        files = tested.get(backend, {}).get("files", {})
+        files = stored().get("tests", {}).get(backend, {}).get("files", {})
         files = {name: figures for name, figures in files.items() if name in package_files()}
         for name in [Path(file).name for file in options.files] or package_files():
             files[name] = run_tests(backend, name)
-            tested[backend] = summed(backend, files)
-            keep()
+            figures = summed(backend, files)
+            keep(tests={**stored().get("tests", {}), backend: figures}, tests_not_run=NOT_OF_THE_PACKAGE)
             print(backend, name, {kind: figures for kind, figures in files[name].items() if figures}, flush=True)
-    return 1 if any(each["failed"] for each in tested.values()) else 0
+        failed += figures["failed"]
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
