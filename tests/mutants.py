@@ -60,6 +60,8 @@ GROUPS = [
     {"UAdd", "USub", "Delete", "Not"},
 ]
 """An operator is replaced by one of its own group: `<<` for `+` would only raise TypeError."""
+UNTRACED = ("weighing", "multitask")
+"""Their tests train: followed line by line, TensorFlow would take minutes. All run, the fastest first."""
 ELSEWHERE = ("_step_torch", "_step_jax")
 """Functions that need PyTorch or JAX: `test_backends.py` runs the tests there."""
 LONGEST = 1200
@@ -154,7 +156,8 @@ class Record:
             lines.add(frame.f_lineno)
             return line
 
-        sys.settrace(lambda frame, event, argument: line if frame.f_code.co_filename == self.path else None)
+        if self.path:
+            sys.settrace(lambda frame, event, argument: line if frame.f_code.co_filename == self.path else None)
         try:
             return (yield)
         finally:
@@ -196,7 +199,7 @@ def sound(module, out):
     """Runs the tests of the module as it is; writes what `Record` has seen."""
 
     def work(folder):
-        record = Record(path_of(f"roidepth_lessons.{module}"))
+        record = Record(None if module in UNTRACED else path_of(f"roidepth_lessons.{module}"))
         code = tests_of(module, folder, record)
         Path(out).write_text(json.dumps(record.tests))
         return code
@@ -256,8 +259,8 @@ def change_of(source, changed):
     return next(((before.strip(), after.strip()) for before, after in pairs if before != after), ("", ""))
 
 
-def measure(module, count, seed, jobs, old):
-    """What `OUT` holds of one module."""
+def measure(module, count, seed, jobs, old, again=False):
+    """What `OUT` holds of one module. Again: only what survived in `old` is tried, for new tests of the same module."""
     source = Path(path_of(f"roidepth_lessons.{module}")).read_text()
     results, children = [], Children(jobs)
     with tempfile.TemporaryDirectory() as folder:
@@ -271,14 +274,20 @@ def measure(module, count, seed, jobs, old):
         tests = json.loads(Path(folder, "tests").read_text())
     allowed = 30 + 3 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     print(f"{module}: {len(tests)} tests, {allowed / 3 - 10:.0f} s of processor time", flush=True)
-    for line, operator, occurrence in draw(source, count, seed):
+    survived = {(each["before"], each["after"]) for each in old.get("survivors", ())}
+    chosen = draw(source, count, seed)
+    for line, operator, occurrence in chosen:
         changed = mutate_code(source, plugins.get_operator(operator)(), occurrence)
-        first = sorted((name for name, (_, lines) in tests.items() if line in lines), key=lambda name: tests[name][0])
+        if again and change_of(source, changed) not in survived:
+            continue
+        traced = module not in UNTRACED
+        first = [name for name, (_, lines) in tests.items() if line in lines or not traced]
+        first.sort(key=lambda name: tests[name][0])
 
-        def done(end, log, line=line, operator=operator, changed=changed, again=bool(first)):
-            if end == "survived" and again:
+        def done(end, log, line=line, operator=operator, changed=changed, others=bool(first) and traced):
+            if end == "survived" and others:
                 work = broken(module, changed, [], False)
-                again = children.start(work, allowed, lambda end, log: done(end, log, line, operator, changed, False))
+                children.start(work, allowed, lambda end, log: done(end, log, line, operator, changed, False))
                 return
             before, after = change_of(source, changed)
             results.append({"line": line, "before": before, "after": after, "end": end, "operator": operator})
@@ -293,14 +302,14 @@ def measure(module, count, seed, jobs, old):
         del each["end"]
         each["reason"] = reasons.get((each["before"], each["after"]), "")
     places = places_of(source)
-    caught = len(results) - len(survivors)
+    caught = len(chosen) - len(survivors)
     return {
         "places": len(places),
         "possible": sum(map(len, places.values())),
-        "tried": len(results),
+        "tried": len(chosen),
         "caught": caught,
         "of these, without end": sum(each["end"] == "no end" for each in results if "end" in each),
-        "share": round(caught / len(results), 4),
+        "share": round(caught / len(chosen), 4),
         "tests": MODULES[module],
         "survivors": survivors,
     }
@@ -316,6 +325,7 @@ def main():
     parser.add_argument("--count", type=int, default=100, help="of mutants in a module, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--again", action="store_true", help="try only what survived, with the same count and seed")
     options = parser.parse_args()
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     os.environ |= {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -327,9 +337,11 @@ def main():
         importlib.import_module(name)
     gc.freeze()  # or every child's first collection would copy the memory of TensorFlow
     for name in options.modules or MODULES:
-        result = measure(name, options.count, options.seed, options.jobs, stored().get(name, {}))
+        result = measure(name, options.count, options.seed, options.jobs, stored().get(name, {}), options.again)
         results = stored()
         results[name] = result | {"tool": f"cosmic-ray {version('cosmic-ray')}", "seed": options.seed}
+        if options.again:
+            results[name]["of these, without end"] += stored()[name]["of these, without end"]
         results[name]["command"] = f"python tests/mutants.py {name} --count {options.count} --seed {options.seed}"
         OUT.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         print(

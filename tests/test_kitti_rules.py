@@ -428,3 +428,10 @@ def test_resampling_where_nothing_counts_or_is_found():
     for wrong in (np.ones((2, 4), int), np.ones(3, int), np.ones((2, 3)), -np.ones((2, 3), int)):
         with pytest.raises(ValueError, match=r"times must be whole numbers, not negative, \(samples, 3\)"):
             kitti_rules.resampled(labels, detections, "Car", MODERATE, 0.5, wrong)
+
+
+@pytest.mark.parametrize("boxes", [[0, 0, 60, 50], [[[0, 0, 60, 50]]], [[0, 0, 60, 50, 1]], 3.0])
+def test_boxes_that_are_no_rows_of_four_are_refused(boxes):
+    good = labels_of(label(CAR))
+    with pytest.raises(ValueError, match=r"labels\[0\]\['boxes'\] must be finite and \(n, 4\)"):
+        kitti_rules.average_precision([good | {"boxes": boxes}], [found_of((0.9, CAR))], "Car", MODERATE, 0.5)

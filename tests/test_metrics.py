@@ -605,3 +605,9 @@ def test_fewer_labels_or_scores_than_boxes_are_refused():
         metrics.average_precision_with_distance(
             [truth | {"distances": [5.0, 6.0]}], [found | {"distances": [5.0]}], ["Car"], 0.1
         )
+
+
+@pytest.mark.parametrize("boxes", [[0, 0, 60, 50], [[[0, 0, 60, 50]]], [[0, 0, 60, 50, 1]], 3.0])
+def test_boxes_that_are_no_rows_of_four_are_refused(boxes):
+    with pytest.raises(ValueError, match=r"^boxes must be finite and \(n, 4\)"):
+        metrics.box_iou(boxes, [[0, 0, 1, 1]])
