@@ -435,3 +435,10 @@ def test_boxes_that_are_no_rows_of_four_are_refused(boxes):
     good = labels_of(label(CAR))
     with pytest.raises(ValueError, match=r"labels\[0\]\['boxes'\] must be finite and \(n, 4\)"):
         kitti_rules.average_precision([good | {"boxes": boxes}], [found_of((0.9, CAR))], "Car", MODERATE, 0.5)
+
+
+def test_boxes_without_area_overlap_nothing():
+    """A label or detection 50 rows high and no column wide: neither a hit nor excused by a region around it."""
+    flat, region = (0, 0, 0, 50), label((0, 0, 900, 300), "DontCare", occlusion=-1, truncation=-1)
+    assert precision([label(flat)], [(0.9, flat)]) == 0
+    assert precision([label(beside(1)), region], [(0.9, flat), (0.8, beside(1))]) == about(0.5)
