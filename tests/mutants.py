@@ -341,7 +341,9 @@ def main():
         results = stored()
         results[name] = result | {"tool": f"cosmic-ray {version('cosmic-ray')}", "seed": options.seed}
         if options.again:
-            results[name]["of these, without end"] += stored()[name]["of these, without end"]
+            old = stored()[name]
+            results[name]["of these, without end"] += old["of these, without end"]
+            results[name]["caught_before_new_tests"] = old.get("caught_before_new_tests", old["caught"])
         results[name]["command"] = f"python tests/mutants.py {name} --count {options.count} --seed {options.seed}"
         OUT.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         print(

@@ -442,3 +442,9 @@ def test_boxes_without_area_overlap_nothing():
     flat, region = (0, 0, 0, 50), label((0, 0, 900, 300), "DontCare", occlusion=-1, truncation=-1)
     assert precision([label(flat)], [(0.9, flat)]) == 0
     assert precision([label(beside(1)), region], [(0.9, flat), (0.8, beside(1))]) == about(0.5)
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 1.5, -0.1])
+def test_an_overlap_that_no_pair_or_every_pair_reaches_is_refused(overlap):
+    with pytest.raises(ValueError, match="overlap must lie between 0 and 1"):
+        precision([label(CAR)], [(0.9, CAR)], overlap=overlap)
