@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from roidepth_lessons import SHIPPED_WEIGHTS, depth
+from roidepth_lessons import SHIPPED_WEIGHTS, depth, model
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 5), (8, 4)])
@@ -164,7 +164,7 @@ def test_channels_are_those_at_stride_four_and_at_stride_two():
 
 
 def test_without_settings_the_head_is_that_of_the_shipped_weights():
-    shipped = keras.saving.load_model(SHIPPED_WEIGHTS, compile=False).get_layer("depth_head")
+    shipped = model.RoiDepth.load(SHIPPED_WEIGHTS).network.get_layer("depth_head")
     usual = depth.build_depth_head()
     assert [each.shape for each in usual.get_weights()] == [each.shape for each in shipped.get_weights()]
 

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from keras.utils import bounding_boxes
 
-from roidepth_lessons import SHIPPED_WEIGHTS, detection, metrics
+from roidepth_lessons import SHIPPED_WEIGHTS, detection, metrics, model
 
 ROWS, COLUMNS = 8, 16
 BOXES = np.array([[10.0, 4, 30, 20], [40, 10, 44, 22], [-6, 20, 14, 40]])
@@ -260,7 +260,7 @@ def test_a_map_with_fewer_places_than_objects_asked_for_gives_all_its_places():
 
 
 def test_without_settings_the_head_is_that_of_the_shipped_weights():
-    shipped = keras.saving.load_model(SHIPPED_WEIGHTS, compile=False).get_layer("detection_head")
+    shipped = model.RoiDepth.load(SHIPPED_WEIGHTS).network.get_layer("detection_head")
     usual = detection.build_detection_head()
     assert [each.shape for each in usual.get_weights()] == [each.shape for each in shipped.get_weights()]
 
