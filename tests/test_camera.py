@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from roidepth_lessons.camera import Calibration, Camera
+from roidepth_lessons.camera import Calibration, Camera, resize_nearest
 
 # The numbers of a real KITTI P2: its fourth column is not zero.
 P2 = np.array([[707.0493, 0, 604.0814, 45.75831], [0, 707.0493, 180.5066, -0.3454157], [0, 0, 1, 0.004981016]])
@@ -147,3 +147,30 @@ def test_default_calibration_turns_the_axes_as_on_kittis_car():
     assert ahead.tolist() == pytest.approx([0, -0.08, 9.73])
     assert (left - ahead).tolist() == pytest.approx([-3, 0, 0])
     assert (up - ahead).tolist() == pytest.approx([0, -2, 0])
+
+
+def test_the_camera_that_looks_straight_ahead_has_the_textbook_matrix():
+    camera = Camera.from_focal_length(240, height=4, width=7)
+    assert camera.projection.tolist() == [[240, 0, 3, 0], [0, 240, 1.5, 0], [0, 0, 1, 0]]
+    assert (camera.focal_length, camera.center) == ((240, 240), (3, 1.5))
+
+
+def test_a_camera_of_one_pixel_and_of_the_largest_numbers():
+    assert Camera.from_focal_length(1e-6, height=1, width=1).vector.tolist() == pytest.approx([1e-6, 1e-6, 0, 0])
+    assert Camera.from_focal_length(1e9, height=1, width=1).focal_length == (1e9, 1e9)
+    for focal_length in (1e9 + 0.5, 0.9e-6):
+        with pytest.raises(ValueError, match="focal lengths must be positive and nothing above 1e\\+09 pixels"):
+            Camera.from_focal_length(focal_length, height=1, width=1)
+    skewed = P2 + np.array([[0, -2e9, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    with pytest.raises(ValueError, match="nothing above"):
+        Camera(skewed, 10, 10)
+
+
+@pytest.mark.parametrize("size", [(3, 4), (10, 14), (9, 7), (1, 1), (5, 7)])
+def test_a_map_is_resized_as_pillow_resizes_it(size):
+    """Without a value in between: 4 rows to 3, 7 columns to 4 and so on; each takes the one its centre lies in."""
+    values = np.arange(35, dtype=np.uint8).reshape(5, 7)
+    expected = Image.fromarray(values).resize(size[::-1], Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(resize_nearest(values, *size), np.asarray(expected))
+    pairs = np.stack([values, values + 100], axis=-1)
+    np.testing.assert_array_equal(resize_nearest(pairs, *size)[..., 1], np.asarray(expected) + 100)

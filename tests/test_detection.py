@@ -7,7 +7,7 @@ import tiny
 from keras import ops
 from keras.utils import bounding_boxes
 
-from roidepth_lessons import detection, metrics
+from roidepth_lessons import SHIPPED_WEIGHTS, detection, metrics, model
 
 ROWS, COLUMNS = 8, 16
 BOXES = np.array([[10.0, 4, 30, 20], [40, 10, 44, 22], [-6, 20, 14, 40]])
@@ -242,3 +242,89 @@ def test_what_stays_overlaps_nothing_surer_that_stays():
         surer = [other for other in range(40) if kept[other] and scores[other] > scores[index]]
         assert kept[index] == all(iou[index, other] < 0.4 for other in surer)
     assert 3 < kept.sum() < 40
+
+
+def test_a_map_with_fewer_places_than_objects_asked_for_gives_all_its_places():
+    generator = np.random.default_rng(8)
+    sizes = {"heatmap": 3, "box": 4, "object": 8}
+    outputs = {name: generator.normal(size=(2, 2, 3, count)).astype("float32") for name, count in sizes.items()}
+    found = {name: ops.convert_to_numpy(value) for name, value in detection.decode(outputs).items()}
+    assert found["scores"].shape == found["labels"].shape == (2, 18)
+    assert found["properties"].shape == (2, 18, 8)
+    peaks = 1 / (1 + np.exp(-outputs["heatmap"].max(axis=(1, 2))))  # in a map of 2x3, all cells are neighbours or so
+    np.testing.assert_allclose(found["scores"][:, 0], peaks.max(axis=1), rtol=1e-5)
+
+
+def test_without_settings_the_head_is_that_of_the_shipped_weights():
+    shipped = model.RoiDepth.load(SHIPPED_WEIGHTS).network.get_layer("detection_head")
+    usual = detection.build_detection_head()
+    assert [each.shape for each in usual.get_weights()] == [each.shape for each in shipped.get_weights()]
+
+
+def test_at_the_start_five_percent_of_the_cells_are_objects_and_boxes_are_a_few_cells_wide():
+    head = detection.build_detection_head(feature_channels=8, channels=8)
+    outputs = {name: ops.convert_to_numpy(value) for name, value in head(np.zeros((1, 4, 5, 8), "float32")).items()}
+    np.testing.assert_allclose(1 / (1 + np.exp(-outputs["heatmap"])), 0.05, rtol=1e-5)
+    np.testing.assert_allclose(outputs["box"], 2.0)
+    np.testing.assert_allclose(outputs["object"], 0)
+
+
+def test_targets_of_one_object_against_a_loop_over_cells():
+    """Every cell, every channel, worked out from the docstrings: a car across the left rim, partly known."""
+    box, known = np.array([-9.0, 5, 22, 27]), [3.0, np.nan, 0.4, 0.5, 1.3, 0.6, 0.8]
+    targets = detection.encode_targets([box], [1], ROWS, COLUMNS, 2, properties=[known])
+    left, top, right, bottom = -0.5, 5, 22, 27
+    row, column = int(((top + bottom) / 2 + 0.5) // 4), int(((left + right) / 2 + 0.5) // 4)
+    bell = {}
+    for cell in np.ndindex(ROWS, COLUMNS):
+        sigma = 0.18 * (bottom - top) / 4, 0.18 * (right - left) / 4
+        value = np.exp(-((cell[0] - row) ** 2) / (2 * sigma[0] ** 2) - (cell[1] - column) ** 2 / (2 * sigma[1] ** 2))
+        bell[cell] = value if value >= 0.02 else 0.0
+    learns = {cell: value for cell, value in bell.items() if value > 0.5}
+    assert len(learns) == 5
+    for cell, value in bell.items():
+        np.testing.assert_allclose(targets["heatmap"][cell], [0, value, 1], atol=1e-6)
+        v, u = 4 * cell[0] + 1.5, 4 * cell[1] + 1.5
+        weight = learns.get(cell, 0.0) / sum(learns.values())
+        distances = [u - left, v - top, right - u, bottom - v] if weight else [0] * 4
+        np.testing.assert_allclose(targets["box"][cell], [*distances, weight], atol=1e-6)
+        values = [*np.nan_to_num(known), 1, 0, 1, 1, 1, 1, 1] if weight else [0] * 14
+        np.testing.assert_allclose(targets["object"][cell], [*values, weight], atol=1e-6)
+    nobody_knows = detection.encode_targets([box], [1], ROWS, COLUMNS, 2)["object"]
+    assert (nobody_knows[..., :14] == 0).all()
+    np.testing.assert_array_equal(nobody_knows[..., 14], targets["object"][..., 14])
+
+
+def test_ignored_regions_are_snapped_outwards():
+    weight = detection.encode_targets([], [], 4, 6, 2, ignored_boxes=[[3.6, 7.4, 11.4, 11.6], [30, -9, 23.6 + 9, 0]])
+    rows, columns = np.nonzero(weight["heatmap"][..., 2] == 0)
+    # Cell 0 ends at 3.5, cell 1 at 7.5, cell 2 at 11.5, cell 3 at 15.5; the second region lies beside the image.
+    assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == {(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2)}
+
+
+def test_distances_and_scales_are_bounded():
+    raw = np.array([-9.0, -4, 0, 8, 30], "float32")
+    np.testing.assert_allclose(detection.edge_distances(raw), np.exp([-4.0, -4, 0, 8, 8]), rtol=1e-5)
+    scale = np.exp(ops.convert_to_numpy(detection.bounded_log_scale(np.array([-30.0, -2, 1], "float32"))))
+    np.testing.assert_allclose(scale, [0.005, np.exp(-2), 1], rtol=1e-5)
+
+
+def test_object_loss_against_a_loop(targets):
+    generator = np.random.default_rng(9)
+    guess = generator.normal(size=(2, ROWS, COLUMNS, 8)).astype("float32")
+    guess[..., 1] = generator.uniform(-7, 1, guess.shape[:3])
+    empty = detection.encode_targets([], [], ROWS, COLUMNS, 3)["object"]
+    true = np.stack([targets["object"], empty])
+    expected = 0.0
+    for row, column in np.argwhere(targets["object"][..., 14] > 0):
+        values, masks, weight = np.split(targets["object"][row, column].astype(float), [7, 14])
+        distance, log_scale, *others = guess[0, row, column].astype(float)
+        log_scale = min(max(log_scale, np.log(0.005)), 0.0)
+        error = abs(values[0] - distance)
+        total = 3.0 * error * masks[0] + 0.1 * masks[0] * (error / np.exp(log_scale) + log_scale)
+        for one, other, mask, importance in zip(values[1:], others, masks[1:], [0.3, 1, 1, 1, 0.3, 0.3], strict=True):
+            total += importance * mask * abs(one - other)
+        expected += weight[0] * total
+    loss = ops.convert_to_numpy(detection.object_loss(ops.convert_to_tensor(true), ops.convert_to_tensor(guess)))
+    assert loss[1] == 0
+    assert loss.mean() == pytest.approx(expected / 3, rel=1e-4)

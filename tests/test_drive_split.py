@@ -147,3 +147,21 @@ def test_real_drives(folds):
         assert sorted(len(parts["test"]) for parts in splits) == {3: [33, 33, 33], 5: [16, 17, 17, 17, 32]}[folds]
     with pytest.raises(ValueError, match="is in train .* and in test"):
         drive_split.check_split({"train": frame_ids[::2], "test": frame_ids[1::2]}, drives)
+
+
+def test_of_several_frames_the_one_given_twice_is_named():
+    frame_ids, drives = made_up([5, 4, 3])
+    with pytest.raises(ValueError, match=f"frame_ids holds {frame_ids[4]} more than once"):
+        drive_split.split_by_drive([*frame_ids, frame_ids[4]], drives, 3, seed=0)
+
+
+def test_frames_of_a_drive_that_was_trained_on_are_refused_by_name():
+    frame_ids, drives = made_up([3, 2, 2])
+    assert drive_split.check_unseen(frame_ids, drives, ["d7", "d8"]) is None
+    assert drive_split.check_unseen([], drives, ["d0"]) is None
+    held_out = [frame for frame in frame_ids if drives[frame] != "d0"]
+    assert drive_split.check_unseen(held_out, drives, iter(["d0", "d0"])) is None
+    with pytest.raises(ValueError, match="trained on drive d1, of which frame 000_1 is held out"):
+        drive_split.check_unseen(held_out, drives, ["d0", "d1"])
+    with pytest.raises(ValueError, match="held out: the drive of frame 000777 is not known"):
+        drive_split.check_unseen(["000777"], drives, [])

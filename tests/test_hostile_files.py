@@ -60,7 +60,7 @@ def test_the_payload_works_where_nobody_guards(tmp_path, trace):
     assert trace.is_dir()
     trace.rmdir()
     path = lambda_file(tmp_path, trace)
-    keras.saving.load_model(path, safe_mode=False)(np.zeros((1, 2)))
+    keras.saving.load_model(path, safe_mode=False)
     assert trace.is_dir()
 
 
@@ -71,7 +71,7 @@ def lambda_file(tmp_path, trace, name="lambda.keras"):
     inputs = keras.Input((2,))
     strike = lambda x: (__import__("os").makedirs(text, exist_ok=True), x)[1]  # noqa: E731 (saved with its code)
     path = tmp_path / name
-    hidden = keras.Model(inputs, layers.Lambda(strike, output_shape=(2,))(inputs))
+    hidden = keras.Model(inputs, layers.Lambda(strike)(inputs))  # to know its output's shape, Keras has to run it
     hidden.save(path)
     if trace.is_dir():  # Keras tries functions when it builds the network
         trace.rmdir()
@@ -79,7 +79,7 @@ def lambda_file(tmp_path, trace, name="lambda.keras"):
 
 
 def test_a_function_in_a_keras_file(tmp_path, trace):
-    refused(lambda_file(tmp_path, trace), trace)
+    assert "safe_mode" in refused(lambda_file(tmp_path, trace), trace)
 
 
 @pytest.mark.parametrize(

@@ -428,3 +428,23 @@ def test_resampling_where_nothing_counts_or_is_found():
     for wrong in (np.ones((2, 4), int), np.ones(3, int), np.ones((2, 3)), -np.ones((2, 3), int)):
         with pytest.raises(ValueError, match=r"times must be whole numbers, not negative, \(samples, 3\)"):
             kitti_rules.resampled(labels, detections, "Car", MODERATE, 0.5, wrong)
+
+
+@pytest.mark.parametrize("boxes", [[0, 0, 60, 50], [[[0, 0, 60, 50]]], [[0, 0, 60, 50, 1]], 3.0])
+def test_boxes_that_are_no_rows_of_four_are_refused(boxes):
+    good = labels_of(label(CAR))
+    with pytest.raises(ValueError, match=r"labels\[0\]\['boxes'\] must be finite and \(n, 4\)"):
+        kitti_rules.average_precision([good | {"boxes": boxes}], [found_of((0.9, CAR))], "Car", MODERATE, 0.5)
+
+
+def test_boxes_without_area_overlap_nothing():
+    """A label or detection 50 rows high and no column wide: neither a hit nor excused by a region around it."""
+    flat, region = (0, 0, 0, 50), label((0, 0, 900, 300), "DontCare", occlusion=-1, truncation=-1)
+    assert precision([label(flat)], [(0.9, flat)]) == 0
+    assert precision([label(beside(1)), region], [(0.9, flat), (0.8, beside(1))]) == about(0.5)
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 1.5, -0.1])
+def test_an_overlap_that_no_pair_or_every_pair_reaches_is_refused(overlap):
+    with pytest.raises(ValueError, match="overlap must lie between 0 and 1"):
+        precision([label(CAR)], [(0.9, CAR)], overlap=overlap)

@@ -1,5 +1,6 @@
 """Windows: planned cheaply, decoded exactly, read rightly."""
 
+import dataclasses
 import itertools
 
 import keras
@@ -231,3 +232,19 @@ def test_weighted_quantile_edges():
     for values, weights in [([], []), ([np.nan], [1.0]), ([1.0], [-1.0]), ([1.0, 2.0], [1.0])]:
         with pytest.raises(ValueError, match="values"):
             roi.weighted_quantile(values, weights)
+
+
+def test_a_call_costs_its_overhead_whatever_the_window():
+    work = roi.with_overhead(_work, 1000.0)
+    assert work(2, 4) == 8 * 10 + 1000
+    np.testing.assert_array_equal(work(np.array([0, 2]), np.array([0, 4])), [1036, 1080])
+    corners = [[4, 4, 30, 30], [300, 80, 340, 110]]
+    assert len(roi.plan_windows(corners, 32, 104, _work).windows) == 2
+    # Apart: 2 calls and 12 * 12 + 13 * 15 or so of work; together far more work, but one call less.
+    assert len(roi.plan_windows(corners, 32, 104, roi.with_overhead(_work, 1e4)).windows) == 1
+
+
+def test_a_plan_stays_as_it_was_made():
+    plan = roi.plan_windows([[4, 4, 30, 30]], 32, 104, _work)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        plan.work = 0

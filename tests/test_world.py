@@ -496,3 +496,29 @@ def test_who_says_nothing_has_no_weight():
 def test_fusion_refuses(values, spreads, message):
     with pytest.raises(ValueError, match=message):
         world.fuse(values, spreads)
+
+
+def test_a_corner_a_hand_behind_the_camera_is_behind_it():
+    corners = world.box_corners((0, 1.65, 2.0), (1.5, 1.7, 4.2), np.pi / 2)  # its length along z: from -0.1 m on
+    assert -0.2 < corners[:, 2].min() < 0
+    with pytest.raises(ValueError, match="4 of 8 corners lie behind the camera"):
+        world.tight_box(corners, CAMERA)
+
+
+def test_what_lies_within_a_pixel_of_the_rim_is_cut_off_and_what_lies_farther_is_not():
+    dimensions = (1.5, 1.7, 4.2)
+    moved = {}
+    for edge in (0.0, 1.0, 1.5):
+        box = (edge, 50.0, CAMERA.width - 1.0, 80.0)
+        bottom, _ = world.place_box(box, 20.0, dimensions, 1.2, CAMERA)
+        uncorrected, _ = world.place_box(box, 20.0, dimensions, 1.2, CAMERA, rounds=0)
+        moved[edge] = abs(bottom[0] - uncorrected[0])
+    assert moved[0.0] == moved[1.0] == 0
+    assert moved[1.5] > 1
+
+
+def test_lidar_counts_points_however_near():
+    points = np.array([[0.0, 0, 0.3], [0.0, 0, 0.4], [0.0, 0, 0.5]])
+    camera = Camera.from_focal_length(240.0, 128, 416)
+    assert world.lidar_distance(points, BOX, camera) == (0.4, 3)
+    assert world.lidar_distance(points, BOX, camera, fewest=4)[1] == 3
