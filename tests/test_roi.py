@@ -234,14 +234,17 @@ def test_weighted_quantile_edges():
             roi.weighted_quantile(values, weights)
 
 
-def test_a_call_costs_its_overhead_whatever_the_window():
-    work = roi.with_overhead(_work, 1000.0)
-    assert work(2, 4) == 8 * 10 + 1000
-    np.testing.assert_array_equal(work(np.array([0, 2]), np.array([0, 4])), [1036, 1080])
+def test_windows_that_cost_something_become_fewer_and_their_work_is_counted_alone():
     corners = [[4, 4, 30, 30], [300, 80, 340, 110]]
-    assert len(roi.plan_windows(corners, 32, 104, _work).windows) == 2
-    # Apart: 2 calls and 12 * 12 + 13 * 15 or so of work; together far more work, but one call less.
-    assert len(roi.plan_windows(corners, 32, 104, roi.with_overhead(_work, 1e4)).windows) == 1
+    apart = roi.plan_windows(corners, 32, 104, _work)
+    assert len(apart.windows) == 2
+    # Apart: 12 * 12 + 13 * 15 or so of work and two overheads; together far more work, but one overhead less.
+    together = roi.plan_windows(corners, 32, 104, _work, overhead=1e4)
+    assert len(together.windows) == 1
+    assert together.work == _work(*(together.windows[0, 2:] - together.windows[0, :2])) > apart.work
+    assert together.full_work == apart.full_work == _work(32, 104)
+    same = roi.plan_windows(corners, 32, 104, _work, overhead=1.0)
+    assert same.work == apart.work
 
 
 def test_a_plan_stays_as_it_was_made():
