@@ -1,7 +1,7 @@
 """How the time of a frame grows with its boxes, on the boxes of real frames; and what a window costs on this machine.
 
-The planner counts multiplications. A window costs time besides, however small it is; :func:`calibrate` measures how many
-multiplications that time is worth here, and `roi.plan_windows` takes that into account.
+The planner counts multiplications. A window costs time besides, however small it is; :func:`calibrate` measures how
+many multiplications that time is worth here, and `roi.plan_windows` takes that into account.
 """
 
 import sys
@@ -260,8 +260,8 @@ def table(figures):
             f"{row['head_share']:>7.2f}{row['head_work']:>7.2f}"
         )
     lines.append(
-        f"a call costs {costs['call_ms']:.2f} ms, and each window in it {costs['overhead_ms']:.2f} ms besides its sums: as "
-        f"much as "
+        f"a call costs {costs['call_ms']:.2f} ms, each window in it {costs['overhead_ms']:.2f} ms besides its sums: "
+        f"as much as "
         f"{costs['overhead_operations'] / 1e6:.1f} million multiplications"
     )
     lines.append(

@@ -135,31 +135,37 @@ def _cost(windows, work):
     return work(windows[:, 2] - windows[:, 0], windows[:, 3] - windows[:, 1])
 
 
-def _union(first, second):
-    return np.concatenate(
-        [np.minimum(first[..., :2], second[..., :2]), np.maximum(first[..., 2:], second[..., 2:])], -1
-    )
-
-
 def _merge_greedily(windows, work):
-    """Merges pairs, the most profitable first, until no merger pays. Returns windows and the members of each."""
-    windows, members = windows.copy(), {index: [index] for index in range(len(windows))}
-    cost = _cost(windows, work).astype(np.float64)
-    union = _union(windows[:, None], windows[None]).reshape(-1, 4)
-    gain = cost[:, None] + cost - _cost(union, work).reshape(len(windows), len(windows))
+    """Merges pairs, the most profitable first, until no merger pays. Returns windows and the members of each.
+
+    Forty boxes are planned for every photo, so each round makes few and small operations.
+    """
+    count, members = len(windows), {index: [index] for index in range(len(windows))}
+    top, left, bottom, right = (edge.copy() for edge in windows.T)
+
+    def cost_with(window):
+        """Of what is around this window and each other one."""
+        around = [np.minimum(window[0], top), np.minimum(window[1], left)]
+        return work(np.maximum(window[2], bottom) - around[0], np.maximum(window[3], right) - around[1])
+
+    cost = work(bottom - top, right - left).astype(np.float64)
+    gain = cost[:, None] + cost - np.array([cost_with(window) for window in windows])
     np.fill_diagonal(gain, -np.inf)
+    gone = np.zeros(count)
     while True:
-        keep, drop = sorted(np.unravel_index(np.argmax(gain), gain.shape))
+        keep, drop = divmod(int(gain.argmax()), count)  # the gains are symmetric, and the first of two is taken
         if gain[keep, drop] <= 0:
             break
-        windows[keep] = _union(windows[keep], windows[drop])
+        for edges, outer in ((top, min), (left, min), (bottom, max), (right, max)):
+            edges[keep] = outer(edges[keep], edges[drop])
         members[keep] += members.pop(drop)
-        gain[drop], gain[:, drop] = -np.inf, -np.inf
+        gone[drop], gain[drop], gain[:, drop] = -np.inf, -np.inf, -np.inf
         # Only what the grown window gains with others has changed.
-        cost[keep] = _cost(windows[keep][None], work)[0]
-        grown = cost[keep] + cost - _cost(_union(windows[keep], windows), work)
-        gain[keep] = gain[:, keep] = np.where(np.isneginf(gain[keep]), -np.inf, grown)
-    return windows[list(members)], list(members.values())
+        cost[keep] = work(bottom[keep] - top[keep], right[keep] - left[keep])
+        gain[keep] = cost[keep] + cost - cost_with((top[keep], left[keep], bottom[keep], right[keep])) + gone
+        gain[keep, keep] = -np.inf
+        gain[:, keep] = gain[keep]
+    return np.stack([top, left, bottom, right], axis=1)[list(members)], list(members.values())
 
 
 def gather_window(padded_features, window, halo):
