@@ -87,13 +87,18 @@ def measure(network, head, root):
     }
 
 
+def stored_runs():
+    """The runs that are in the file already."""
+    return json.loads(OUT.read_text())["runs"] if OUT.exists() else []
+
+
 def main(arguments=None):
     """Trains what is missing, measures it, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--streets", type=int, default=1200)
     parser.add_argument("--validation", type=int, default=150)
     parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     start(threads=options.threads)
@@ -102,12 +107,8 @@ def main(arguments=None):
     network = model.RoiDepth.load(SHIPPED_WEIGHTS).network
     settings = {name: vars(options)[name] for name in ("streets", "validation", "steps")}
     settings |= {"window": list(WINDOW), "batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE}
-    runs = json.loads(OUT.read_text())["runs"] if OUT.exists() else []
-    waiting = [
-        (width, seed)
-        for seed, width in product(range(options.seeds), WIDTHS)
-        if not any(run["channels"] == list(width) and run["seed"] == seed for run in runs)
-    ]
+    made = [(tuple(run["channels"]), run["seed"]) for run in stored_runs()]
+    waiting = [(width, seed) for seed, width in product(options.seeds, WIDTHS) if (width, seed) not in made]
     validation = train.street_folder(options.validation, 100002)
     examples = train.read_examples(train.street_folder(options.streets, 100004), 128, 416) if waiting else []
     features, targets = read_features(network, examples)
@@ -122,7 +123,7 @@ def main(arguments=None):
             "seconds": round(time.perf_counter() - began),
         }  # fmt: skip
         print(json.dumps(run), flush=True)
-        runs.append(run)
+        runs = [*stored_runs(), run]  # another process may make other seeds meanwhile
         figures = {**settings, "shipped_head": own, "runs": runs, **study_book.facts("python tests/head_width.py")}
         kitti.write_text(OUT, json.dumps(figures, indent=1) + "\n")
 

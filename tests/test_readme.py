@@ -112,6 +112,37 @@ def test_alternatives_are_as_stored():
     assert f"{times['two_networks']:.1f} and {times['vision_transformer']:.1f} times as long" in said
 
 
+KINDS = ("onnx", "litert", "openvino")
+
+
+def runtimes_said():
+    runs = result("results/runtimes_128x416_threads_2.json")["runtimes"]
+    both = (", ".join(f"{runs[f'{kind} {bits}']['roi']['ratio']:.2f}" for kind in KINDS) for bits in ("float", "int8"))
+    return "{} of its time, with 8 bits {}".format(*both)
+
+
+def loss_said():
+    runs = result("results/runtimes_loss.json")["streets"]["runtimes"]
+    rows = [runs[f"{kind} int8"] for kind in KINDS]
+    shares = [f"{100 * row['distance_error']:.2f} % and {100 * row['ap50']['Car']:.1f} %" for row in rows]
+    row = runs["keras float"]
+    return f"{', '.join(shares)} (Keras: {100 * row['distance_error']:.2f} % and {100 * row['ap50']['Car']:.1f} %)"
+
+
+def mutants_said():
+    modules = result("results/mutants.json")
+    caught, tried = (sum(each[kind] for each in modules.values()) for kind in ("caught", "tried"))
+    least = min(modules, key=lambda name: modules[name]["share"])
+    share = f"least in `{least}`, {100 * modules[least]['share']:.0f} %"
+    return f"{caught} of {tried} in {len(modules)} modules; {share}"
+
+
+def test_runtimes_and_mutants_are_as_stored():
+    assert f" {runtimes_said()} " in row("a frame with ROI depth in ONNX Runtime, LiteRT and OpenVINO")
+    assert f" {loss_said()} " in row("120 test streets, 8 bits in these three")
+    assert f" {mutants_said()} " in row("mutants of ground-floor modules")
+
+
 def test_planned_work_is_as_stored():
     work = result("results/planned_work_384x1248.json")["work"]["planned_windows"]
     assert f"mean {100 * work['mean']:.1f} %, most {100 * work['max']:.0f} %" in row("work of the depth head")
