@@ -139,7 +139,7 @@ def mutants_said():
 
 def test_runtimes_and_mutants_are_as_stored():
     assert f" {runtimes_said()} " in row("a frame with ROI depth in ONNX Runtime, LiteRT and OpenVINO")
-    assert f" {loss_said()} " in row("120 test streets, 8 bits in these three")
+    assert f" {loss_said()} " in row("120 test streets, 8 bits in these three, distance error and Car AP50")
     assert f" {mutants_said()} " in row("mutants of ground-floor modules")
 
 

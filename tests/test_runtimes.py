@@ -57,13 +57,13 @@ def test_sizes_are_chosen_for_what_is_wanted():
 
 
 def test_measured_sizes_by_hand():
-    boxes = [np.array([[8.0, 8, 15, 11]]), np.zeros((0, 4))]  # snaps to 2x4 cells, of 32x104
+    boxes = [np.array([[8.0, 8, 15, 11]]), np.zeros((0, 4))]  # snaps to 1x4 cells, of 32x104
     figures = window_buckets.measure_sizes(boxes, 32, 104, work, [(4, 4), (8, 8)])
     full = work(32, 104)
     assert figures["sizes"] == [[4, 4], [8, 8], [32, 104]]
-    assert figures["exact"] == pytest.approx(work(2, 4) / full / 2)
+    assert figures["exact"] == pytest.approx(work(1, 4) / full / 2)
     assert figures["planned"] == figures["enlarged"] == pytest.approx(work(4, 4) / full / 2)
-    assert figures["planned_over_exact"] == pytest.approx(work(4, 4) / work(2, 4))
+    assert figures["planned_over_exact"] == pytest.approx(work(4, 4) / work(1, 4))
     assert figures["most"] == pytest.approx(work(4, 4) / full)
     assert figures["windows"] == 0.5
 
