@@ -285,7 +285,7 @@ def train_command(options):
     others = options.job_addresses, options.processes, options.process
     together = any(each is not None for each in others)
     if together:
-        distributed.check(*others, backend=_backend())
+        distributed.check_job(*others, backend=_backend())
         options.shards = options.shards or options.processes
     if not options.process:  # the others write nothing
         _check_outputs(options.out, Path(run_folder) / "settings.json")

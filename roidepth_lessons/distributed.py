@@ -99,7 +99,7 @@ def joined(job_addresses, count, index):
         ValueError: if the arguments don't fit together, or the backend is not JAX.
         RuntimeError: if JAX is not installed.
     """
-    check(job_addresses, count, index)
+    check_job(job_addresses, count, index)
     os.environ["JAX_CPU_COLLECTIVES_IMPLEMENTATION"] = "gloo"  # read when jax is imported; GPUs have their own
     import keras
 
@@ -119,7 +119,7 @@ def joined(job_addresses, count, index):
 _NEEDS_JAX = "several processes train together on the JAX backend of Keras only; set KERAS_BACKEND=jax"
 
 
-def check(job_addresses, count, index, backend=None):
+def check_job(job_addresses, count, index, backend=None):
     """Finds out, before Keras is imported, what can't work.
 
     Args:

@@ -528,7 +528,7 @@ def _load_checkpoint(network, run_folder):
     return 0
 
 
-def _finish(network, out, processes):
+def _finish(network, out, processes=distributed.ALONE):
     bare = model.compose(*(network.get_layer(name) for name in ("encoder", "detection_head", "depth_head")))
     if not processes.first:
         _throw_away(bare.save, out.name)

@@ -342,12 +342,12 @@ def test_processes_that_do_not_agree_are_named():
 )
 def test_arguments_that_do_not_fit(arguments, message):
     with pytest.raises(ValueError, match=message):
-        distributed.check(*arguments)
+        distributed.check_job(*arguments)
 
 
 def test_arguments_that_fit():
     for addresses in ("10.0.0.1:1234", "a.b-c:1,d:2", "[::1]:80"):
-        distributed.check(addresses, 2, 1, "jax")
+        distributed.check_job(addresses, 2, 1, "jax")
 
 
 def test_the_command_says_which_backend_it_needs(tiny_streets, tmp_path, capsys, monkeypatch):

@@ -170,7 +170,7 @@ def test_nothing_is_left_of_an_animation_that_failed(run, network, folder, tmp_p
     monkeypatch.setattr(network, "predict", fail)
     (tmp_path / "out").mkdir()
     code, said, complaint = run(folder, "--animation", tmp_path / "out" / "a.webp")
-    assert (code, complaint) == (2, "error: the second photo is too much\n")
+    assert (code, complaint) == (2, f"error: {folder / 'frame9.png'}: the second photo is too much\n")
     assert said.endswith("\n")
     assert list((tmp_path / "out").iterdir()) == []
 
