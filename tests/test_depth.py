@@ -190,7 +190,7 @@ def test_what_is_not_labelled_may_hold_anything():
     guess = np.random.default_rng(3).normal(1, 1, size=(1, 16, 24, 3)).astype("float32")
     results = [
         tiny.value_and_gradient(lambda values, each=each: ops.mean(depth.depth_loss(each, values)), guess)
-        for each in (target, spoilt)
+        for each in map(ops.convert_to_tensor, (target, spoilt))
     ]
     assert results[0][0] == results[1][0]
     np.testing.assert_array_equal(results[0][1], results[1][1])
