@@ -112,6 +112,13 @@ def interleave(timers, cases, rounds, seed=0):
     return {name: np.array(each[1:]) for name, each in measured.items()}
 
 
+def seconds_of(function, *arguments):
+    """How long a call takes, by the clock."""
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start
+
+
 def _time_one(model: RoiDepth, photo, camera, boxes, plan):
     """Seconds for the whole frame and for planning and decoding."""
     start = time.perf_counter()

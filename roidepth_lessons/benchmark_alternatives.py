@@ -5,7 +5,6 @@ dense depth network of the size of Depth Anything (small), which is many people'
 weights, since only its time is asked for; it finds no objects, so a detector would have to stand beside it.
 """
 
-import time
 from functools import partial
 
 import keras
@@ -13,7 +12,7 @@ import numpy as np
 from keras import layers, ops
 
 from . import depth
-from .benchmark import check_size, interleave
+from .benchmark import check_size, interleave, seconds_of
 from .compiled import Compiled, fold_batch_normalization
 
 PATCH = 14
@@ -128,7 +127,7 @@ def benchmark_alternatives(program, cases, rounds=7, seed=0):
     height, width = cases[0][0].shape[:2]
     check_size(height, width)
     ways = _ways(program, height, width)
-    times = interleave({name: partial(_time, way) for name, way in ways.items()}, cases, rounds, seed)
+    times = interleave({name: partial(seconds_of, way) for name, way in ways.items()}, cases, rounds, seed)
     ratios = {name: each / times["roi"] for name, each in times.items() if name != "roi"}
     return {
         "height": height,
@@ -141,12 +140,6 @@ def benchmark_alternatives(program, cases, rounds=7, seed=0):
             name: [float(end) for end in np.quantile(each, [0.05, 0.95])] for name, each in ratios.items()
         },
     }
-
-
-def _time(way, *case):
-    start = time.perf_counter()
-    way(*case)
-    return time.perf_counter() - start
 
 
 def _ways(program, height, width):

@@ -5,14 +5,22 @@ many multiplications that time is worth here, and `roi.plan_windows` takes that 
 """
 
 import sys
-import time
 
 import numpy as np
 from keras import ops
 from scipy.optimize import nnls
 
 from . import CLASSES, depth, roi, streets
-from .benchmark import check_size, interleave, multiply_adds, padded_size, planners, summarise_times, time_cases
+from .benchmark import (
+    check_size,
+    interleave,
+    multiply_adds,
+    padded_size,
+    planners,
+    seconds_of,
+    summarise_times,
+    time_cases,
+)
 
 COUNTS = (0, 1, 5, 15, 40)
 """Boxes in a frame."""
@@ -123,7 +131,7 @@ def calibrate(model, height, width, rounds=15, seed=0):
     sizes = sorted({(max(1, round(rows * a)), max(1, round(columns * b))) for a in shares for b in (a / 2, a)})
     several = [(size, 4) for size in sizes if size[0] * size[1] <= rows * columns / 8]
     plans = [
-        _same_windows(model, *size, count, rows, columns) for size, count in [(size, 1) for size in sizes] + several
+        same_windows(model, *size, count, rows, columns) for size, count in [(size, 1) for size in sizes] + several
     ]
     channels = model.depth_head.input_shape[-1]
     features = generator.normal(size=(1, *padded_size(height, width), channels))
@@ -131,14 +139,24 @@ def calibrate(model, height, width, rounds=15, seed=0):
     seconds = np.zeros((rounds + 2, len(plans)))
     for repeat in range(rounds + 2):
         for number in generator.permutation(len(plans)):
-            seconds[repeat, number] = _seconds(lambda plan=plans[number]: model.decode(features, plan))
+            seconds[repeat, number] = seconds_of(model.decode, features, plans[number])
     return fit_costs(
         [plan.windows for plan in plans], [plan.work for plan in plans], 1000 * np.median(seconds[2:], axis=0)
     )
 
 
-def _same_windows(model, rows, columns, count, all_rows, all_columns):
-    """A plan of windows of one size, side by side from the upper left corner on as far as there is room."""
+def same_windows(model, rows, columns, count, all_rows, all_columns):
+    """A plan of windows of one size, side by side from the upper left corner on as far as there is room.
+
+    Args:
+        model: A `model.RoiDepth`.
+        rows, columns: Of each window, in cells.
+        count: How many windows.
+        all_rows, all_columns: Of the photo, in cells.
+
+    Returns:
+        A `roi.Plan` for no boxes.
+    """
     across = max(1, all_columns // columns)
     corners = [(number // across * rows, number % across * columns) for number in range(count)]
     windows = np.array([[top, left, top + rows, left + columns] for top, left in corners])
@@ -208,20 +226,14 @@ def work_rate(model, height, width, size=1024, rounds=15, seed=0):
     detection += multiply_adds(model.detection_head, (1, *cells, model.depth_head.input_shape[-1]))
     operations = {"matrix_product": size**3, "detection": detection, "full_head": float(model.head_work(*cells))}
     timers = {
-        "matrix_product": lambda: _seconds(lambda: ops.convert_to_numpy(ops.matmul(matrix, matrix))),
-        "detection": lambda: _seconds(lambda: model.find(scene.image, scene.camera)),
-        "full_head": lambda: _seconds(lambda: model.decode(features, full)),
+        "matrix_product": lambda: seconds_of(lambda: ops.convert_to_numpy(ops.matmul(matrix, matrix))),
+        "detection": lambda: seconds_of(model.find, scene.image, scene.camera),
+        "full_head": lambda: seconds_of(model.decode, features, full),
     }
     rates = {name: operations[name] / each / 1e9 for name, each in interleave(timers, [()], rounds, seed).items()}
     shares = {name: float(np.median(rates[name] / rates["matrix_product"])) for name in ("detection", "full_head")}
     medians = {name: float(np.median(each)) for name, each in rates.items()}
     return medians | {f"{name}_share": share for name, share in shares.items()}
-
-
-def _seconds(work):
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def _memory(model, photo, camera, boxes):

@@ -19,7 +19,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +78,7 @@ def measure_calls(size, exports, rounds):
     """What decoding a window costs in every runtime, however small it is, and a multiplication of it."""
     from keras import ops
 
-    from roidepth_lessons import benchmark, benchmark_boxes, depth, export, model, roi
+    from roidepth_lessons import benchmark, benchmark_boxes, depth, export, model
 
     folders = make_exports(exports, size, SHIPPED_WEIGHTS, TIMED)
     runtimes = {"keras float": model.RoiDepth.load(SHIPPED_WEIGHTS)}
@@ -87,28 +86,24 @@ def measure_calls(size, exports, rounds):
         f"{kind} {precision}": export.load(each, 1) for (kind, precision), each in zip(TIMED, folders, strict=True)
     }
     buckets = runtimes["onnx float"].head_work
-    work = runtimes["keras float"].head_work
-    plans = []
-    for window in buckets.sizes:
-        inside = np.array([[0, 0, *window]])
-        plans.append((roi.Plan("windows", inside, np.zeros(0, int), np.zeros((0, 4), int), 1.0, 1.0),))
-    padded = 1, *(side // depth.STRIDE + 2 * depth.HALO for side in size), 48
-    features = np.random.default_rng(0).normal(size=padded).astype("float32")
+    cells = [side // depth.STRIDE for side in size]
+    keras_float = runtimes["keras float"]
+    plans = [benchmark_boxes.same_windows(keras_float, *window, 1, *cells) for window in buckets.sizes]
+    features = np.random.default_rng(0).normal(size=(1, *benchmark.padded_size(*size), 48)).astype("float32")
 
     def timer(network):
         source = features if hasattr(network, "heads") else ops.convert_to_tensor(features)
 
         def decode(plan):
             network.decode(source, plan)  # see `benchmark.compare_runtimes`
-            begin = time.perf_counter()
-            network.decode(source, plan)
-            return time.perf_counter() - begin
+            return benchmark.seconds_of(network.decode, source, plan)
 
         return decode
 
-    seconds = benchmark.interleave({name: timer(each) for name, each in runtimes.items()}, plans, rounds)
-    operations = [work(*window) for window in buckets.sizes]
-    windows = [np.array([[0, 0, *window]]) for window in buckets.sizes]
+    seconds = benchmark.interleave(
+        {name: timer(each) for name, each in runtimes.items()}, [(plan,) for plan in plans], rounds
+    )
+    windows, operations = [plan.windows for plan in plans], [plan.work for plan in plans]
     found = {}
     for name, each in seconds.items():
         found[name] = benchmark_boxes.fit_costs(windows, operations, 1000 * np.median(each, axis=0))

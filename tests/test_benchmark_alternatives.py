@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
-from roidepth_lessons import benchmark_alternatives, benchmark_boxes, depth, model
+from roidepth_lessons import benchmark, benchmark_alternatives, benchmark_boxes, depth, model
 
 
 def test_the_transformer_has_the_size_of_depth_anything_small():
@@ -62,7 +62,7 @@ def test_every_way_runs_and_ratios_are_of_the_same_photo_in_the_same_round(monke
 
         return way
 
-    monkeypatch.setattr(benchmark_alternatives.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(benchmark_alternatives, "_ways", lambda *_: {name: costly(name) for name in real})
     cases = benchmark_boxes.whole_frames(32, 64, [np.array([[4.0, 4, 20, 20]])], photos=1)
     figures = benchmark_alternatives.benchmark_alternatives(program, cases, rounds=2)
