@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from . import CLASSES, kitti, roi, streets
+from . import CLASSES, detection, kitti, roi, streets
 from .depth import HALO
 from .model import RoiDepth
 
@@ -257,15 +257,34 @@ def multiply_adds(network, *shapes):
 
     Args:
         network: A functional Keras model.
-        shapes: The shape of each of its inputs, batch first, batch 1.
+        shapes: The shape of each of its inputs, batch first.
     """
     kinds = keras.layers.Conv2D, keras.layers.DepthwiseConv2D
     convolutions = [layer for layer in network.layers if isinstance(layer, kinds)]
     outputs = keras.Model(network.inputs, [layer.output for layer in convolutions])
     sizes = outputs.compute_output_shape(list(shapes))
     return sum(
-        size[1] * size[2] * int(np.prod(layer.kernel.shape)) for size, layer in zip(sizes, convolutions, strict=True)
+        size[0] * size[1] * size[2] * int(np.prod(layer.kernel.shape))
+        for size, layer in zip(sizes, convolutions, strict=True)
     )
+
+
+def detection_work(model, height, width):
+    """Multiplications with additions of encoder and detection head, as they run at prediction.
+
+    What `detection.split_head` takes apart sees the 3x3 cells around each of `detection.PEAKS` peaks only.
+
+    Args:
+        model: A `model.RoiDepth`.
+        height, width: Of the photo, in pixels.
+    """
+    cells = (1, height // roi.STRIDE, width // roi.STRIDE, model.detection_head.input_shape[-1])
+    encoder = multiply_adds(model.encoder, (1, height, width, 3), (1, 4))
+    halves = detection.split_head(model.detection_head)
+    if halves is None:
+        return encoder + multiply_adds(model.detection_head, cells)
+    where, what = halves
+    return encoder + multiply_adds(where, cells) + multiply_adds(what, (detection.PEAKS, 3, 3, cells[-1]))
 
 
 def label_boxes(labels_folder, photo_size, size):

@@ -13,8 +13,8 @@ from scipy.optimize import nnls
 from . import CLASSES, depth, roi, streets
 from .benchmark import (
     check_size,
+    detection_work,
     interleave,
-    multiply_adds,
     padded_size,
     planners,
     seconds_of,
@@ -222,8 +222,7 @@ def work_rate(model, height, width, size=1024, rounds=15, seed=0):
     full = model.plan([], padded_size(height, width), "full")
     matrix = ops.convert_to_tensor(np.random.default_rng(0).normal(size=(size, size)).astype("float32"))
     cells = height // roi.STRIDE, width // roi.STRIDE
-    detection = multiply_adds(model.encoder, (1, height, width, 3), (1, 4))
-    detection += multiply_adds(model.detection_head, (1, *cells, model.depth_head.input_shape[-1]))
+    detection = detection_work(model, height, width)
     operations = {"matrix_product": size**3, "detection": detection, "full_head": float(model.head_work(*cells))}
     timers = {
         "matrix_product": lambda: seconds_of(lambda: ops.convert_to_numpy(ops.matmul(matrix, matrix))),

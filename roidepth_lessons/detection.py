@@ -28,6 +28,9 @@ STRIDE = 4
 LOG_SCALE_BOUNDS = float(np.log(0.005)), 0.0
 """Bounds of the predicted log scale of a log distance's error: 0.5 % to 100 %."""
 
+PEAKS = 50
+"""Objects that are read out of an image at most, the weak ones among them."""
+
 OBJECT_FIELDS = ("log_distance", "log_scale", "surface_offset", "log_height", "log_width", "log_length", "sin", "cos")
 
 
@@ -50,6 +53,35 @@ def build_detection_head(feature_channels=48, channels=64, class_count=3):
         "object": layers.Conv2D(len(OBJECT_FIELDS), 1, name="object")(what),
     }
     return keras.Model(features, outputs, name="detection_head")
+
+
+def split_head(head):
+    """The head in two: one says where the objects are, the other what they are, and that is asked for at peaks only.
+
+    Args:
+        head: A functional Keras model like that of :func:`build_detection_head`.
+
+    Returns:
+        ``(where, what)``, Keras models with the same layers: features to the heatmap, and features to a dictionary of
+        ``box`` and ``object``. None if `what` sees more than a cell's eight neighbours, or can't be told to see less:
+        it must be one convolution of 3x3 cells in all, with 1x1 ones, batch normalisations and activations.
+    """
+    try:
+        where = keras.Model(head.input, head.output["heatmap"])
+        what = keras.Model(head.input, {name: head.output[name] for name in ("box", "object")})
+    except (AttributeError, TypeError, KeyError):  # a layer, or a model that isn't functional
+        return None
+    plain = layers.InputLayer, layers.Conv2D, layers.BatchNormalization, layers.Activation, layers.ReLU
+    if any(type(layer) not in plain for layer in what.layers):
+        return None
+    convolutions = [layer for layer in what.layers if isinstance(layer, layers.Conv2D)]
+    sizes = sorted(layer.kernel_size for layer in convolutions if layer.kernel_size != (1, 1))
+    ordinary = all(
+        (layer.strides, layer.dilation_rate, layer.padding) == ((1, 1), (1, 1), "same")
+        or (layer.kernel_size, layer.strides) == ((1, 1), (1, 1))
+        for layer in convolutions
+    )
+    return (where, what) if sizes in ([], [(3, 3)]) and ordinary else None
 
 
 # Targets -------------------------------------------------------------------------------------------------------------
@@ -229,7 +261,7 @@ def bounded_log_scale(raw):
 # Decoding ------------------------------------------------------------------------------------------------------------
 
 
-def decode(outputs, count=50):
+def decode(outputs, count=PEAKS):
     """The `count` highest peaks of every image.
 
     Args:
@@ -241,24 +273,76 @@ def decode(outputs, count=50):
         count, 4) left, top, right, bottom in pixels; ``properties`` (batch, count, 8) as in `OBJECT_FIELDS`. A cell
         whose heatmap is NaN is no peak.
     """
-    heatmap = ops.sigmoid(outputs["heatmap"])
-    highest_around = ops.max_pool(heatmap, 3, strides=1, padding="same")
-    peaks = ops.where(heatmap >= highest_around, heatmap, 0.0)
-    batch, rows, columns, classes = ops.shape(heatmap)
+    peaks = find_peaks(outputs["heatmap"], count)
+    return read_peaks(peaks, *(_take_cells(outputs[name], peaks["cells"]) for name in ("box", "object")))
+
+
+def decode_at_peaks(where, what, features, padded, halo, count=PEAKS):
+    """The same as :func:`decode`, but of box and object only the cells of the peaks are ever computed.
+
+    Args:
+        where, what: The two halves of the head, see :func:`split_head`.
+        features: (batch, rows, columns, channels).
+        padded: The same with `halo` cells of zeros on every side; at least one.
+        halo: Cells.
+        count: See :func:`decode`.
+    """
+    peaks = find_peaks(where(features, training=False), count)
+    cells = peaks["cells"]
+    around = np.stack(np.meshgrid(*[np.arange(3, dtype="int32") + halo - 1] * 2, indexing="ij"), axis=-1)
+    patches = _take_cells(padded, cells[:, :, None, None] + around)
+    said = what(ops.reshape(patches, (-1, 3, 3, features.shape[-1])), training=False)
+    batch, count = ops.shape(cells)[:2]
+    middles = (ops.reshape(said[name][:, 1, 1], (batch, count, said[name].shape[-1])) for name in ("box", "object"))
+    return read_peaks(peaks, *middles)
+
+
+def find_peaks(heatmap, count=PEAKS):
+    """The `count` cells of every image with the highest scores among those that no neighbour exceeds.
+
+    Args:
+        heatmap: (batch, rows, columns, classes) logits.
+        count: See :func:`decode`.
+
+    Returns:
+        A dictionary of ``scores`` and ``labels``, see :func:`decode`, and ``cells`` (batch, count, 2): row, column.
+    """
+    scores = ops.sigmoid(heatmap)
+    batch, rows, columns, classes = ops.shape(scores)
+    padded = ops.pad(scores, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    highest = ops.maximum(ops.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    highest = ops.maximum(ops.maximum(highest[:, :, :-2], highest[:, :, 1:-1]), highest[:, :, 2:])
+    peaks = ops.where(scores >= highest, scores, 0.0)
     count = min(count, rows * columns * classes) if isinstance(rows, int) and isinstance(columns, int) else count
     scores, flat = ops.top_k(ops.reshape(peaks, (batch, rows * columns * classes)), count)
-    labels, cell = flat % classes, flat // classes
-    at_cell = {
-        name: ops.take_along_axis(
-            ops.reshape(outputs[name], (batch, rows * columns, outputs[name].shape[-1])), cell[..., None], axis=1
-        )
-        for name in ("box", "object")
-    }
-    u = ops.cast(cell % columns, "float32") * STRIDE + (STRIDE - 1) / 2
-    v = ops.cast(cell // columns, "float32") * STRIDE + (STRIDE - 1) / 2
-    left, top, right, bottom = ops.unstack(edge_distances(at_cell["box"]), axis=-1)
+    cells = flat // classes
+    return {
+        "scores": scores, "labels": flat % classes, "cells": ops.stack([cells // columns, cells % columns], axis=-1)
+    }  # fmt: skip
+
+
+def _take_cells(maps, cells):
+    """Of maps (batch, rows, columns, channels) the cells (batch, ..., 2), row and column: (batch, ..., channels).
+
+    One flat list of cells: `ops.take_along_axis` takes several milliseconds where `ops.take` takes less than one.
+    """
+    batch, rows, columns, channels = ops.shape(maps)
+    image = ops.reshape(ops.arange(batch, dtype="int32"), (-1, *[1] * (len(cells.shape) - 2)))
+    flat = (image * rows + cells[..., 0]) * columns + cells[..., 1]
+    return ops.take(ops.reshape(maps, (-1, channels)), flat, axis=0)
+
+
+def read_peaks(peaks, box, properties):
+    """What :func:`decode` returns.
+
+    Args:
+        peaks: As from :func:`find_peaks`.
+        box, properties: (batch, count, 4) and (batch, count, 8): what the head says in their cells.
+    """
+    v, u = (ops.cast(peaks["cells"][..., axis], "float32") * STRIDE + (STRIDE - 1) / 2 for axis in (0, 1))
+    left, top, right, bottom = ops.unstack(edge_distances(box), axis=-1)
     boxes = ops.stack([u - left, v - top, u + right, v + bottom], axis=-1)
-    return {"scores": scores, "labels": labels, "boxes": boxes, "properties": at_cell["object"]}
+    return {"scores": peaks["scores"], "labels": peaks["labels"], "boxes": boxes, "properties": properties}
 
 
 def per_image(decoded):

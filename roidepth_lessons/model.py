@@ -155,15 +155,29 @@ def _network_inputs():
 
 
 class DecodePeaks(layers.Layer):
-    """`detection.decode` as a layer, so that it runs inside the compiled detector."""
+    """The detection head and `detection.decode` as one layer, so that they run inside the compiled detector.
 
-    def call(self, outputs):
-        return detection.decode(outputs)
+    Where the head allows it (`detection.split_head`), boxes and properties are computed at the peaks only.
 
-    def compute_output_spec(self, outputs):
+    Call with features (batch, rows, columns, channels), and the same with `depth.HALO` cells of zeros around them.
+    """
+
+    def __init__(self, head, **options):
+        super().__init__(**options)
+        self.head = head
+        self.halves = tuple(fold_batch_normalization(each) for each in detection.split_head(head) or ())
+        if not self.halves:
+            self.head = fold_batch_normalization(head)
+
+    def call(self, features, padded):
+        if self.halves:
+            return detection.decode_at_peaks(*self.halves, features, padded, depth.HALO)
+        return detection.decode(self.head(features, training=False))
+
+    def compute_output_spec(self, features, padded):
         """Shapes and types, said here: of photos of any size, JAX can't find out whether they have cells enough."""
-        batch, ends = outputs["heatmap"].shape[0], {"scores": (), "labels": (), "boxes": (4,)}
-        ends["properties"] = (outputs["object"].shape[-1],)
+        batch, ends = features.shape[0], {"scores": (), "labels": (), "boxes": (4,)}
+        ends["properties"] = (self.head(features)["object"].shape[-1],)
         types = dict.fromkeys(ends, "float32") | {"labels": "int32"}
         return {name: keras.KerasTensor((batch, None, *end), types[name]) for name, end in ends.items()}
 
@@ -256,8 +270,8 @@ class RoiDepth:
         self.head_work = depth.HeadWork(self.depth_head)
         inputs = _network_inputs()
         features = fold_batch_normalization(self.encoder)([inputs["image"], inputs["camera"]])
-        found = DecodePeaks(name="decode")(fold_batch_normalization(self.detection_head)(features))
         padded = layers.ZeroPadding2D(depth.HALO, name="pad_once")(features)
+        found = DecodePeaks(self.detection_head, name="decode")(features, padded)
         self.detector = keras.Model(inputs, dict(found, features=padded), name="detector")
         self._run_detector = Compiled(self.detector)
         self._decode_windows = WindowDecoder(self.depth_head, depth.HALO)

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tiny
 
 from roidepth_lessons import benchmark, depth, model
 
@@ -198,6 +199,14 @@ def test_multiply_adds_of_channels_that_are_convolved_alone():
     image = keras.Input((None, None, 6))
     network = keras.Model(image, keras.layers.DepthwiseConv2D(5, strides=2, padding="same")(image))
     assert benchmark.multiply_adds(network, (1, 16, 20, 6)) == 8 * 10 * 5 * 5 * 6
+
+
+def test_work_of_detection_is_counted_at_peaks():
+    program = model.RoiDepth(tiny.toy_network())
+    encoder = 16 * 24 * 4 * 4 * 3 * 16
+    where = 16 * 24 * (3 * 3 * 16 * 8 + 8 * 3)
+    what = 50 * 3 * 3 * (3 * 3 * 16 * 8 + 8 * (4 + 8))
+    assert benchmark.detection_work(program, 64, 96) == encoder + where + what
 
 
 def test_multiply_adds_counts_the_depth_head_as_head_work_does():

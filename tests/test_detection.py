@@ -221,6 +221,75 @@ def test_head_gives_the_three_maps():
     assert isinstance(head, keras.Model)
 
 
+@pytest.mark.parametrize("halo", [1, 3])
+def test_what_is_computed_at_peaks_only_is_what_the_maps_say(halo):
+    """In every cell, corners and edges among them, and with two images."""
+    keras.utils.set_random_seed(halo)
+    head = detection.build_detection_head(feature_channels=8, channels=16)
+    for variable in head.weights:
+        if "norm" in variable.path:
+            variable.assign(np.random.default_rng(3).uniform(0.5, 1, variable.shape))
+    features = np.random.default_rng(halo).normal(size=(2, 4, 7, 8)).astype("float32")
+    padded = np.pad(features, [(0, 0), (halo, halo), (halo, halo), (0, 0)])
+    maps = {name: ops.convert_to_numpy(each) for name, each in head(features, training=False).items()}
+    cells = ops.convert_to_numpy(detection.find_peaks(maps["heatmap"], 84)["cells"])
+    assert all(len(np.unique(each, axis=0)) == 4 * 7 for each in cells)
+    index = np.arange(2)[:, None], cells[..., 0], cells[..., 1]
+    middles = cells[..., ::-1] * 4 + 1.5
+    edges = np.exp(maps["box"][index])
+    boxes = np.concatenate([middles - edges[..., :2], middles + edges[..., 2:]], axis=-1)
+    ways = (
+        detection.decode(maps, 84),
+        detection.decode_at_peaks(*detection.split_head(head), features, padded, halo, 84),
+    )
+    for found in ways:
+        np.testing.assert_allclose(found["boxes"], boxes, rtol=1e-4)
+        np.testing.assert_allclose(found["properties"], maps["object"][index], rtol=1e-4, atol=1e-5)
+
+
+def test_peaks_are_cells_that_no_neighbour_exceeds():
+    heatmap = np.random.default_rng(2).normal(size=(2, 6, 9, 3)).astype("float32")
+    heatmap[0, 0, 0, 1] = 5
+    found = {name: ops.convert_to_numpy(each) for name, each in detection.find_peaks(heatmap, 60).items()}
+    for image in (0, 1):
+        peaks = set()
+        for row, column, label in np.ndindex(6, 9, 3):
+            around = heatmap[image, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2, label]
+            if heatmap[image, row, column, label] == around.max():
+                peaks.add((row, column, label))
+        strong = found["scores"][image] > 0
+        assert 5 < strong.sum() < 60
+        said = np.concatenate([found["cells"][image], found["labels"][image, :, None]], axis=1)[strong]
+        assert set(map(tuple, said.tolist())) == peaks
+        scores = 1 / (1 + np.exp(-heatmap[image][tuple(said.T)]))
+        np.testing.assert_allclose(found["scores"][image][strong], scores, rtol=1e-5)
+    assert found["labels"][0, 0] == 1
+    assert found["cells"][0, 0].tolist() == [0, 0]
+
+
+def own_head(*sizes, **options):
+    """A head whose box and object stand on convolutions of these sizes."""
+    features = keras.Input((None, None, 4))
+    x = features
+    for size in sizes:
+        x = keras.layers.Conv2D(5, size, **{"padding": "same", **options})(x)
+    ends = {name: keras.layers.Conv2D(count, 1)(x) for name, count in (("box", 4), ("object", 8))}
+    return keras.Model(features, {"heatmap": keras.layers.Conv2D(3, 5, padding="same")(features), **ends})
+
+
+def test_a_head_that_sees_farther_than_its_neighbours_is_not_split():
+    assert detection.split_head(own_head(3))
+    assert detection.split_head(own_head(1, 3, 1))
+    assert detection.split_head(own_head())
+    for sizes in ([5], [3, 3], [(1, 3)], [2]):
+        assert detection.split_head(own_head(*sizes)) is None
+    assert detection.split_head(own_head(3, dilation_rate=2)) is None
+    pooled = own_head(3)
+    wide = keras.layers.AveragePooling2D(3, strides=1, padding="same")(pooled.output["object"])
+    assert detection.split_head(keras.Model(pooled.input, {**pooled.output, "object": wide})) is None
+    assert detection.split_head(keras.layers.Conv2D(3, 1)) is None
+
+
 def test_one_thing_is_reported_once():
     boxes = [[10, 10, 30, 50], [10, 11, 30, 51], [25, 10, 45, 50], [10, 10, 30, 50], [100, 10, 130, 30]]
     overlap = metrics.box_iou(boxes, boxes)

@@ -181,7 +181,37 @@ def test_shipped_network_is_what_build_network_builds(shipped):
     assert depth.HeadWork(fresh.get_layer("depth_head")).layers == shipped.head_work.layers
 
 
+def test_objects_are_those_that_the_whole_maps_say(shipped, street):
+    """The detector computes boxes and properties at peaks only; the training network, everywhere."""
+    maps = shipped.network.predict_on_batch(inputs_of(street))
+    wanted = detection.per_image(detection.decode(maps))[0]
+    found = model.within_photo(wanted, *street.image.shape[:2])
+    candidates, _ = shipped.detect(street.image, street.camera)
+    assert len(found["scores"]) > 5
+    assert candidates["labels"].tolist() == found["labels"].tolist()
+    for name in ("scores", "boxes", "properties"):
+        np.testing.assert_allclose(candidates[name], found[name], rtol=1e-3, atol=1e-3, err_msg=name)
+
+
 # Heads of one's own.
+
+
+def test_a_detection_head_that_cannot_be_split_runs_on_the_whole_photo(street):
+    features = keras.Input((None, None, CHANNELS))
+    x = features
+    for _ in range(2):
+        x = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3, padding="same")(x))
+    sizes = {"heatmap": 3, "box": 4, "object": len(detection.OBJECT_FIELDS)}
+    outputs = {name: keras.layers.Conv2D(count, 1)(x) for name, count in sizes.items()}
+    head = keras.Model(features, outputs, name="detection_head")
+    network = model.compose(tiny.toy_encoder(), head, depth.build_depth_head(CHANNELS, channels=(8, 8)))
+    wanted = detection.per_image(detection.decode(network.predict_on_batch(inputs_of(street))))[0]
+    program = model.RoiDepth(network)
+    found = program.find(street.image, street.camera)[0]
+    kept = model.within_photo(wanted, *street.image.shape[:2])
+    assert len(kept["scores"]) > 5
+    for name, values in kept.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-4, err_msg=name)
 
 
 def parts_with(network):
