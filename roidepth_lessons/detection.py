@@ -290,7 +290,7 @@ def decode_at_peaks(where, what, features, padded, halo, count=PEAKS):
     peaks = find_peaks(where(features, training=False), count)
     cells = peaks["cells"]
     around = np.stack(np.meshgrid(*[np.arange(3, dtype="int32") + halo - 1] * 2, indexing="ij"), axis=-1)
-    patches = _take_cells(padded, cells[:, :, None, None] + around)
+    patches = _take_cells(padded, cells[:, :, None, None] + ops.convert_to_tensor(around))
     said = what(ops.reshape(patches, (-1, 3, 3, features.shape[-1])), training=False)
     batch, count = ops.shape(cells)[:2]
     middles = (ops.reshape(said[name][:, 1, 1], (batch, count, said[name].shape[-1])) for name in ("box", "object"))

@@ -39,6 +39,13 @@ class Processes:
         """Whether this is the one that writes files for all of them."""
         return self.index == 0
 
+    @property
+    def devices(self):
+        """How many devices all processes have: every batch is shared evenly among them."""
+        import keras
+
+        return len(keras.distribution.list_devices())
+
     def shards(self, count):
         """Which of `count` shards of the data this process reads, a range; neighbours, so that parts keep their order.
 

@@ -131,7 +131,7 @@ def _in_words(y_true, y_pred):
 
     known = ops.cast(y_true[..., 1] > 0, "float32")
     label, logit = ops.where(known > 0, y_true[..., 0], 0.0), y_pred[..., 0]
-    each = ops.maximum(logit, 0.0) - logit * label + ops.log1p(ops.exp(-ops.abs(logit)))
+    each = ops.maximum(logit, 0.0) - ops.multiply(logit, label) + ops.log1p(ops.exp(-ops.abs(logit)))
     return ops.sum(known * each, axis=[1, 2]) / (ops.sum(known, axis=[1, 2]) + 1e-9)
 
 

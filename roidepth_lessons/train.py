@@ -291,9 +291,9 @@ def _check_shards(settings, processes):
         raise ValueError(
             f"--shards must be a multiple of {processes.count}, the number of processes; got {settings.shards}"
         )
-    if processes.count > 1 and settings.batch_size % (devices := len(keras.distribution.list_devices())):
+    if processes.count > 1 and settings.batch_size % processes.devices:
         raise ValueError(
-            f"--batch-size must be a multiple of {devices}, the number of devices of all {processes.count} processes; "
+            f"--batch-size must be a multiple of {processes.devices}, the number of devices of all {processes.count} processes; "
             f"got {settings.batch_size}"
         )
 

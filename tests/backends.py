@@ -48,11 +48,14 @@ NOT_OF_THE_PACKAGE = {
 }
 """Test files that are about something else, with the reason."""
 TENSORFLOW_ONLY = {
+    "test_checks.py::test_an_exercise_accepts_right_answers_and_names_mistakes[11.3]": "it looks at gradients",
+    "test_export.py::test_a_failure_of_a_converter_leaves_nothing_and_is_one_line": "`export` writes with it",
+    "test_export.py::test_the_drives_that_the_weights_have_seen_go_along": "`export` writes with it",
     "test_multitask.py::test_a_first_step_makes_no_variables_and_is_the_same_as_without": "others trace no steps",
     "test_session.py::test_start_is_quiet_repeatable_and_may_be_called_again": "it looks at TensorFlow's threads",
     "test_toys_tf1.py": "it is about graphs of TensorFlow 1",
 }
-"""What tests/conftest.py skips on other backends, a test file or a test, with the reason. Of the package itself, only
+"""What tests/conftest.py skips on other backends, a test file, a test or one of its cases, with the reason. Of the package itself, only
 `export` needs TensorFlow, to write."""
 QUICK = {
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",

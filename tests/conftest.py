@@ -12,8 +12,9 @@ def pytest_collection_modifyitems(items):
     if keras.backend.backend() == "tensorflow":
         return
     for item in items:
-        file, test = item.path.name, getattr(item, "originalname", None)
-        reason = TENSORFLOW_ONLY.get(file) or TENSORFLOW_ONLY.get(f"{file}::{test}")
+        file = item.path.name
+        names = file, f"{file}::{getattr(item, 'originalname', None)}", f"{file}::{item.name}"
+        reason = next(filter(None, map(TENSORFLOW_ONLY.get, names)), None)
         if reason:
             item.add_marker(pytest.mark.skip(reason=f"only on TensorFlow: {reason}"))
 

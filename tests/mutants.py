@@ -49,6 +49,8 @@ MODULES = {
     "comparison": ["test_comparison"],
     "weighing": ["test_weighing"],
     "multitask": ["test_multitask"],
+    "compiled": ["test_compiled"],
+    "encoder": ["test_encoder"],
 }
 HEAVY = ["numpy", "scipy.stats", "scipy.optimize", "keras", "tensorflow", "matplotlib.pyplot", "PIL.Image", "h5py"]
 HEAVY += ["hypothesis.extra.numpy", "pycocotools.cocoeval"]
@@ -60,8 +62,8 @@ GROUPS = [
     {"UAdd", "USub", "Delete", "Not"},
 ]
 """An operator is replaced by one of its own group: `<<` for `+` would only raise TypeError."""
-UNTRACED = ("weighing", "multitask")
-"""Their tests train: followed line by line, TensorFlow would take minutes. All run, the fastest first."""
+UNTRACED = ("weighing", "multitask", "compiled", "encoder")
+"""Their tests train or compile: followed line by line, TensorFlow would take minutes. All run, the fastest first."""
 ELSEWHERE = ("_step_torch", "_step_jax")
 """Functions that need PyTorch or JAX: `test_backends.py` runs the tests there."""
 LONGEST = 1200

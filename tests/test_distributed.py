@@ -201,7 +201,11 @@ def test_each_reads_its_half_and_the_first_writes(alone, together):
 
 
 class Alike(distributed.Processes):
-    """As if the other processes had the same values as this one."""
+    """As if the other processes had the same values as this one, and each one device."""
+
+    @property
+    def devices(self):
+        return self.count
 
     def gather(self, values):
         return np.stack([np.asarray(values, np.float32)] * self.count)

@@ -41,7 +41,7 @@ def _head(integer_weights):
 
 def _decode_all(head, features, windows, halo=depth.HALO):
     padded = np.pad(features, [(0, 0), (halo, halo), (halo, halo), (0, 0)])
-    return [np.asarray(head(roi.gather_window(padded, window, halo)))[0] for window in windows]
+    return [keras.ops.convert_to_numpy(head(roi.gather_window(padded, window, halo)))[0] for window in windows]
 
 
 def test_windows_equal_the_full_frame_to_the_last_bit():
@@ -72,14 +72,14 @@ def test_a_halo_of_one_less_is_wrong():
     padded = np.pad(features, [(0, 0), (2, 2), (2, 2), (0, 0)])
     for window in WINDOWS[1:]:
         gathered = roi.gather_window(padded, window, depth.HALO - 1)
-        decoded = np.asarray(head(np.pad(gathered, [(0, 0), (1, 1), (1, 1), (0, 0)])))[0]
+        decoded = keras.ops.convert_to_numpy(head(np.pad(gathered, [(0, 0), (1, 1), (1, 1), (0, 0)])))[0]
         top, left, bottom, right = np.array(window) * 4
         assert (decoded != full[top:bottom, left:right]).any()
 
 
 def test_gathering_refuses_what_is_not_there():
     padded = np.zeros((1, ROWS + 6, COLUMNS + 6, 2))
-    for window in [(0, 0, ROWS + 1, 2), (-1, 0, 2, 2), (3, 3, 3, 5)]:
+    for window in [(0, 0, ROWS + 1, 2), (-1, 0, 2, 2), (3, 3, 3, 5), (5, 3, 3, 5), (3, 5, 5, 3)]:
         with pytest.raises(ValueError, match="window"):
             roi.gather_window(padded, window, 3)
 
@@ -229,9 +229,12 @@ def test_weighted_quantile_against_repetition():
 def test_weighted_quantile_edges():
     assert roi.weighted_quantile([3.0], [0.0]) == 3
     assert roi.weighted_quantile([1.0, 5.0, 3.0], [0.0, 0.0, 0.0]) == 3
-    for values, weights in [([], []), ([np.nan], [1.0]), ([1.0], [-1.0]), ([1.0, 2.0], [1.0])]:
+    for values, weights in [([], []), ([np.nan], [1.0]), ([1.0], [-1.0]), ([1.0, 2.0], [1.0]), ([1.0], [1.0, 2.0])]:
         with pytest.raises(ValueError, match="values"):
             roi.weighted_quantile(values, weights)
+    for quantile in (-0.5, 1.5, [0.5, -0.5], np.nan):
+        with pytest.raises(ValueError, match="quantile must be 0 to 1"):
+            roi.weighted_quantile([1.0], [1.0], quantile)
 
 
 def test_windows_that_cost_something_become_fewer_and_their_work_is_counted_alone():

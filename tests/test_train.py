@@ -415,10 +415,13 @@ def test_the_validation_loss_is_that_of_the_held_out_frames(toy_network, tiny_st
     by_hand = []
     for index in range(5):
         inputs, targets = dataset.Batches(examples, 1, augment=False)[index]
-        outputs = network(inputs)
+        outputs, targets = (
+            keras.tree.map_structure(keras.ops.convert_to_tensor, each)
+            for each in (network.predict_on_batch(inputs), targets)
+        )
         by_hand.append(
             sum(
-                weight * float(np.mean(train.LOSSES[name](targets[name], outputs[name])))
+                weight * float(keras.ops.mean(train.LOSSES[name](targets[name], outputs[name])))
                 for name, weight in train.LOSS_WEIGHTS.items()
             )
         )
