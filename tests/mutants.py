@@ -64,7 +64,7 @@ GROUPS = [
 """An operator is replaced by one of its own group: `<<` for `+` would only raise TypeError."""
 UNTRACED = ("weighing", "multitask", "compiled", "encoder")
 """Their tests train or compile: followed line by line, TensorFlow would take minutes. All run, the fastest first."""
-ELSEWHERE = ("_step_torch", "_step_jax")
+ELSEWHERE = ("_step_torch", "_step_jax", "_compile_for_jax", "_decoder_by_size")
 """Functions that need PyTorch or JAX: `test_backends.py` runs the tests there."""
 LONGEST = 1200
 """Seconds of a child's clock. Its processor time is bounded too, by what the sound module takes."""

@@ -436,7 +436,9 @@ def full():
 def test_what_is_decoded_for_a_box_is_what_full_decoding_gives(full, boxes):
     head, padded, everything = full
     plan = roi.plan_windows(boxes, ROWS, COLUMNS, lambda rows, columns: (rows + 6.0) * (columns + 6))
-    decoded = [keras.ops.convert_to_numpy(head(roi.gather_window(padded, window, depth.HALO)))[0] for window in plan.windows]
+    decoded = [
+        keras.ops.convert_to_numpy(head(roi.gather_window(padded, window, depth.HALO)))[0] for window in plan.windows
+    ]
     whole = roi.full_frame(boxes, ROWS, COLUMNS, lambda rows, columns: rows * columns)
     wanted = roi.box_patches(boxes, whole, [everything])
     for patch, true in zip(roi.box_patches(boxes, plan, decoded), wanted, strict=True):
