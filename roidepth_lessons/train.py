@@ -293,8 +293,8 @@ def _check_shards(settings, processes):
         )
     if processes.count > 1 and settings.batch_size % processes.devices:
         raise ValueError(
-            f"--batch-size must be a multiple of {processes.devices}, the number of devices of all {processes.count} processes; "
-            f"got {settings.batch_size}"
+            f"--batch-size must be a multiple of {processes.devices}, the number of devices of all "
+            f"{processes.count} processes; got {settings.batch_size}"
         )
 
 

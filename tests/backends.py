@@ -55,8 +55,8 @@ TENSORFLOW_ONLY = {
     "test_session.py::test_start_is_quiet_repeatable_and_may_be_called_again": "it looks at TensorFlow's threads",
     "test_toys_tf1.py": "it is about graphs of TensorFlow 1",
 }
-"""What tests/conftest.py skips on other backends, a test file, a test or one of its cases, with the reason. Of the package itself, only
-`export` needs TensorFlow, to write."""
+"""What tests/conftest.py skips on other backends, a test file, a test or one of its cases, with the reason. Of the
+package itself, only `export` needs TensorFlow, to write."""
 QUICK = {
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
     "JAX_COMPILATION_CACHE_DIR": str(DATA_FOLDER / "cache" / "compiled"),
