@@ -78,7 +78,12 @@ def build_encoder(channels=(24, 48, 64, 96, 128), blocks=(2, 2, 2, 2), neck_chan
         A model called ``encoder`` that takes ``[image, camera]``: (batch, height, width, 3) with values 0 to 255,
         and (batch, 4) focal x, focal y, center u, center v in pixels; and gives (batch, height / 4, width / 4,
         neck_channels).
+
+    Raises:
+        ValueError: if there are not as many channels or blocks as described.
     """
+    if len(channels) != 5 or len(blocks) != 4:
+        raise ValueError(f"channels must be five numbers and blocks four, got {channels} and {blocks}")
     image = keras.Input((None, None, 3), name="image")
     camera = keras.Input((4,), name="camera")
     x = layers.Rescaling(1 / 64, offset=-2.0, name="rescale")(image)

@@ -87,9 +87,9 @@ def measure(network, head, root):
     }
 
 
-def stored_runs():
+def stored_runs(out=OUT):
     """The runs that are in the file already."""
-    return json.loads(OUT.read_text())["runs"] if OUT.exists() else []
+    return json.loads(out.read_text())["runs"] if out.exists() else []
 
 
 def main(arguments=None):

@@ -16,6 +16,7 @@ import importlib
 import importlib.abc
 import importlib.util
 import json
+import linecache
 import os
 import random
 import resource
@@ -123,6 +124,8 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return None
 
     def exec_module(self, module):
+        # TensorFlow reads the source of what it compiles: it must not read the sound one from the disk.
+        linecache.cache[path_of(self.name)] = len(self.source), None, self.source.splitlines(True), path_of(self.name)
         exec(compile(self.source, path_of(self.name), "exec"), module.__dict__)
 
 

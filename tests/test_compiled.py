@@ -93,6 +93,13 @@ def test_what_cannot_be_folded_stays():
     assert compiled.fold_batch_normalization(network) is network
     twice = keras.Model(rows, norm()(shared(shared(rows))))
     assert compiled.fold_batch_normalization(twice) is twice
+    before = conv(2, 1)(rows)
+    both = keras.Model(rows, [before, norm()(before)])
+    assert compiled.fold_batch_normalization(both) is both
+    fixed = keras.Input((6, 6, 3))
+    along = {axis: keras.Model(fixed, norm(axis=axis)(conv(2, 1)(fixed))) for axis in (1, 2, 3, -1)}
+    kept = [axis for axis, each in along.items() if compiled.fold_batch_normalization(each) is each]
+    assert kept == [1, 2]
     inner = keras.Model(rows, norm()(conv(2, 1)(rows)))
     chain = keras.Sequential([keras.Input((None, None, 3)), conv(2, 1), norm()])
     assert compiled.fold_batch_normalization(inner) is not inner

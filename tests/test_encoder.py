@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from roidepth_lessons import camera, encoder
+from roidepth_lessons import SHIPPED_WEIGHTS, camera, encoder, model
 
 
 def test_output_has_stride_4_at_every_size_that_is_a_multiple_of_32():
@@ -49,6 +49,25 @@ def test_shortcuts_are_strided_1x1_convolutions_in_two_steps():
     one_step = ops.conv(x, layer.kernel, strides=2, padding="valid")
     two_steps = layer(network.get_layer("stride4_block1_shortcut_pick")(x))
     np.testing.assert_allclose(ops.convert_to_numpy(two_steps), ops.convert_to_numpy(one_step), atol=1e-5)
+
+
+def test_without_settings_it_is_that_of_the_shipped_weights():
+    shipped = model.RoiDepth.load(SHIPPED_WEIGHTS).encoder
+    configs = [{layer.name: layer.get_config() for layer in each.layers} for each in (shipped, encoder.build_encoder())]
+    picks = {name for name in configs[1] if name.endswith("_shortcut_pick")}  # once a stride of the next layer
+    assert len(picks) == 4
+    assert configs[1].keys() - picks == configs[0].keys()
+    for name, config in configs[0].items():
+        if name.replace("_conv", "_pick") in picks:
+            assert config.pop("strides") == (2, 2)
+            assert configs[1][name].pop("strides") == (1, 1)
+        assert configs[1][name] == config, name
+
+
+@pytest.mark.parametrize("settings", [{"channels": (8, 8, 8, 8)}, {"blocks": (1, 1, 1)}, {"blocks": (1,) * 5}])
+def test_wrong_numbers_of_levels_are_named(settings):
+    with pytest.raises(ValueError, match="channels must be five numbers and blocks four"):
+        encoder.build_encoder(**settings)
 
 
 # Other backbones.

@@ -1,0 +1,86 @@
+"""Is the encoder too wide? Networks with leaner encoders, trained alike: python tests/encoder_width.py
+
+No trick with windows makes a frame cheaper than detection, so a leaner detector is the one way to a smaller share of
+full decoding. Networks of several widths are trained from random weights, two seeds each, briefly and on the same
+streets, and measured on the same validation streets (seed 100002). The depth head is the course's own in all of them.
+Written to ``data/results/encoder_width.json`` after every run; a second call makes what is missing.
+"""
+
+import argparse
+import json
+import time
+from itertools import product
+
+from head_width import stored_runs
+
+from roidepth_lessons import CLASSES, DATA_FOLDER
+from roidepth_lessons.session import start
+
+OUT = DATA_FOLDER / "results" / "encoder_width.json"
+WIDTHS = (24, 48, 64, 96, 128), (24, 32, 64, 96, 128), (16, 24, 48, 64, 96)
+"""Channels at strides 2, 4, 8, 16 and 32; the first are the course's. Most of the work is done at stride 4."""
+BATCH_SIZE, LEARNING_RATE = 16, 2e-3
+
+
+def train_network(channels, seed, examples, steps):
+    """A network with an encoder of these channels, trained on both tasks."""
+    import keras
+
+    from roidepth_lessons import dataset, model, train
+
+    keras.utils.set_random_seed(seed)
+    network = model.build_network(channels=channels)
+    train.compile_network(network, steps, LEARNING_RATE)
+    epoch = len(dataset.Batches(examples, BATCH_SIZE))
+    for number in range(-(-steps // epoch)):
+        batches = dataset.Batches(examples, BATCH_SIZE, seed, number)
+        network.fit(batches, steps_per_epoch=min(epoch, steps - number * epoch), verbose=0)
+    return network
+
+
+def measure(network, root):
+    """Work of a frame of 384x1248, and what the network finds on the streets of a folder."""
+    from roidepth_lessons import benchmark, evaluate, model
+
+    program = model.RoiDepth(network)
+    figures = evaluate.evaluate(program, root)
+    return {
+        "detection_384x1248": benchmark.detection_work(program, 384, 1248),
+        "head_384x1248": float(program.head_work(96, 312)),
+        "ap50": {name: figures["detection"][name]["ap50"] for name in CLASSES},
+        "distance": figures["distance"]["all"]["abs_rel"],
+        "inside_boxes": figures["depth"]["inside_boxes"]["abs_rel"],
+    }
+
+
+def main(arguments=None):
+    """Trains what is missing, measures it, and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--streets", type=int, default=1200)
+    parser.add_argument("--validation", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args(arguments)
+    start(threads=options.threads)
+    from roidepth_lessons import kitti, study_book, train
+
+    settings = {name: vars(options)[name] for name in ("streets", "validation", "steps")}
+    settings |= {"batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE}
+    made = [(tuple(run["channels"]), run["seed"]) for run in stored_runs(OUT)]
+    waiting = [(width, seed) for seed, width in product(options.seeds, WIDTHS) if (width, seed) not in made]
+    validation = train.street_folder(options.validation, 100002)
+    examples = train.read_examples(train.street_folder(options.streets, 100004), 128, 416) if waiting else []
+    for channels, seed in waiting:
+        began = time.perf_counter()
+        network = train_network(channels, seed, examples, options.steps)
+        run = {"channels": list(channels), "seed": seed, "parameters": network.count_params()}
+        run |= {**measure(network, validation), "seconds": round(time.perf_counter() - began)}
+        print(json.dumps(run), flush=True)
+        runs = [*stored_runs(OUT), run]  # another process may make other seeds meanwhile
+        figures = {**settings, "runs": runs, **study_book.facts("python tests/encoder_width.py")}
+        kitti.write_text(OUT, json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
