@@ -16,7 +16,6 @@ import importlib
 import importlib.abc
 import importlib.util
 import json
-import linecache
 import os
 import random
 import resource
@@ -112,21 +111,14 @@ def draw(source, count, seed):
     return [(place[0], *generator.choice(places[place])) for place in chosen]
 
 
-class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports one module from another source."""
+class Changed(importlib.abc.MetaPathFinder):
+    """Imports one module from another file. A file it must be: TensorFlow reads the source of what it compiles."""
 
-    def __init__(self, name, source):
-        self.name, self.source = name, source
+    def __init__(self, name, path):
+        self.name, self.path = name, path
 
     def find_spec(self, name, path, target=None):
-        if name == self.name:
-            return importlib.util.spec_from_file_location(name, path_of(name), loader=self)
-        return None
-
-    def exec_module(self, module):
-        # TensorFlow reads the source of what it compiles: it must not read the sound one from the disk.
-        linecache.cache[path_of(self.name)] = len(self.source), None, self.source.splitlines(True), path_of(self.name)
-        exec(compile(self.source, path_of(self.name), "exec"), module.__dict__)
+        return importlib.util.spec_from_file_location(name, self.path) if name == self.name else None
 
 
 def path_of(name):
@@ -216,7 +208,9 @@ def broken(module, source, first, only):
     """Runs tests of the module with another source."""
 
     def work(folder):
-        sys.meta_path.insert(0, Changed(f"roidepth_lessons.{module}", source))
+        path = Path(folder, f"{module}.py")
+        path.write_text(source)
+        sys.meta_path.insert(0, Changed(f"roidepth_lessons.{module}", path))
         return tests_of(module, folder, Order(first, only))
 
     return work
