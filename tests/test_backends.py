@@ -18,7 +18,7 @@ LONG_ON_JAX = {
     "test_benchmark.py", "test_benchmark_alternatives.py", "test_benchmark_boxes.py", "test_evaluate.py",
     "test_export.py", "test_roads.py", "test_train.py",
 }  # fmt: skip
-"""They decode windows of many sizes, and JAX compiles each: half an hour for one file. `backends.py tests` runs them."""
+"""They decode windows of many sizes, and JAX compiles each: half an hour a file. `backends.py tests` runs them."""
 
 
 def files_to_run():
