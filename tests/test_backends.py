@@ -40,7 +40,7 @@ def test_what_may_be_copied_on(backend, file):
     needs(backend)
     figures = backends.run_tests(backend, file)
     assert figures["failures"] == []
-    assert figures["passed"] > figures["skipped"]
+    assert figures["passed"] > 0
     if file in FEW:
         assert figures["passed"] > 10
         assert all(reason.startswith("only on TensorFlow") for reason in figures["skipped_because"])
