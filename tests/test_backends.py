@@ -14,11 +14,8 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 FEW = ("test_toys.py", "test_multitask.py", "test_weighing.py", "test_depth.py", "test_detection.py")
-LONG_ON_JAX = {
-    "test_benchmark.py", "test_benchmark_alternatives.py", "test_benchmark_boxes.py", "test_evaluate.py",
-    "test_export.py", "test_roads.py", "test_train.py",
-}  # fmt: skip
-"""They decode windows of many sizes, and JAX compiles each: half an hour a file. `backends.py tests` runs them."""
+LONG_ON_JAX = "test_benchmark.py", "test_benchmark_alternatives.py"
+"""They decode windows of many sizes, and JAX compiles each: up to half an hour. `backends.py tests` runs them."""
 
 
 def files_to_run():
