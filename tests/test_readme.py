@@ -137,6 +137,22 @@ def mutants_said():
     return f"{caught} of {tried} in {len(modules)} modules; {share}"
 
 
+def backends_said():
+    runs = result("results/backends.json")["tests"]
+    failed = sum(each["failed"] for each in runs.values())
+    return f"JAX {runs['jax']['passed']:,}, PyTorch {runs['torch']['passed']:,} passed; {failed} failed"
+
+
+def kills_said():
+    runs = result("results/kills.json")
+    return ", ".join(f"`{name}` {runs[name]['kills']}" for name in ("streets", "train", "study"))
+
+
+def test_backends_and_kills_are_as_stored():
+    assert f" {backends_said()} " in row("tests of the package on the other backends")
+    assert f" {kills_said()} " in row("times that a run was killed and begun again, and ended as the unbroken one")
+
+
 def test_runtimes_and_mutants_are_as_stored():
     assert f" {runtimes_said()} " in row("a frame with ROI depth in ONNX Runtime, LiteRT and OpenVINO")
     assert f" {loss_said()} " in row("120 test streets, 8 bits in these three, distance error and Car AP50")
