@@ -271,7 +271,7 @@ def decode(outputs, count=PEAKS):
     Returns:
         A dictionary of ``scores`` (batch, count), falling; ``labels`` (batch, count) class indices; ``boxes`` (batch,
         count, 4) left, top, right, bottom in pixels; ``properties`` (batch, count, 8) as in `OBJECT_FIELDS`. A cell
-        whose heatmap is NaN is no peak.
+        whose heatmap is NaN is no peak, nor are its neighbours.
     """
     peaks = find_peaks(outputs["heatmap"], count)
     return read_peaks(peaks, *(_take_cells(outputs[name], peaks["cells"]) for name in ("box", "object")))

@@ -268,6 +268,17 @@ def test_peaks_are_cells_that_no_neighbour_exceeds():
     assert found["cells"][0, 0].tolist() == [0, 0]
 
 
+def test_a_cell_that_is_not_a_number_is_no_peak_nor_are_its_neighbours():
+    heatmap = np.full((1, 5, 7, 1), -9, "float32")
+    heatmap[0, 1, 1] = heatmap[0, 3, 5] = 2
+    both = ops.convert_to_numpy(detection.find_peaks(heatmap, 2)["scores"])
+    heatmap[0, 2, 2] = np.nan
+    one = ops.convert_to_numpy(detection.find_peaks(heatmap, 2)["scores"])
+    assert (both > 0.5).tolist() == [[True, True]]
+    assert (one > 0.5).tolist() == [[True, False]]
+    assert np.isfinite(one).all()
+
+
 def own_head(*sizes, **options):
     """A head whose box and object stand on convolutions of these sizes."""
     features = keras.Input((None, None, 4))
