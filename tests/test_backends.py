@@ -14,8 +14,6 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 FEW = ("test_toys.py", "test_multitask.py", "test_weighing.py", "test_depth.py", "test_detection.py")
-LONG_ON_JAX = "test_benchmark.py", "test_benchmark_alternatives.py"
-"""They decode windows of many sizes, and JAX compiles each: up to half an hour. `backends.py tests` runs them."""
 
 
 def files_to_run():
@@ -23,8 +21,7 @@ def files_to_run():
     if os.environ.get("ROIDEPTH_BACKENDS") != "all":
         return [(backend, file) for file in FEW for backend in ("jax", "torch")]
     files = [file for file in backends.package_files() if file not in backends.TENSORFLOW_ONLY]
-    quick = [file for file in files if file not in LONG_ON_JAX]
-    return [("jax", file) for file in quick] + [("torch", file) for file in files]
+    return [(backend, file) for file in files for backend in ("jax", "torch")]
 
 
 def needs(backend):
