@@ -120,8 +120,9 @@ def test_label_files(folder, data):
         assert each.box[0] <= each.box[2]
         assert each.box[1] <= each.box[3]
         assert isinstance(each.occlusion, int)
-        # Every number stands in the file in digits, as any other reader would take it.
-        assert b"_" not in data
+    # Every number stands in the file in digits, as any other reader would take it; a class may be called anything.
+    if objects:
+        assert not any("_" in field for line in data.decode().splitlines() for field in line.split()[1:])
 
 
 @examples(100)
@@ -172,7 +173,7 @@ def test_calibration_files(folder, data, with_lidar):
     points = np.array([[1.0, 2, 3], [50, -20, 1]])
     there = calibration.points_from_velodyne(points)
     np.testing.assert_allclose(calibration.points_to_velodyne(there), points, atol=0.2)
-    assert data.count(b"P2") == 1
+    assert [line.partition(":")[0].strip() for line in data.decode().splitlines()].count("P2") == 1
 
 
 def encoded(array, kind="png", **options):
