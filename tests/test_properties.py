@@ -592,7 +592,8 @@ def test_photos_of_any_size_and_camera_are_prepared_or_refused(roi_depth, height
     prepared, refusal = (None, refusal) if refusal else attempt(roi_depth.prepare, image, pinhole, rescale)
     if refusal:
         assert "focal length" in refusal
-        assert focal_length < width / 10 or focal_length > 1e9
+        scale = model.CANONICAL_FOCAL_LENGTH / focal_length
+        assert height * width * scale * scale > 0.9 * model.LARGEST_PHOTO or focal_length > 1e9
         return
     photo, seen, inner = prepared
     assert photo.shape[0] % 32 == photo.shape[1] % 32 == 0
