@@ -20,13 +20,23 @@ def files_to_run():
     """(backend, test file): a few, or with ROIDEPTH_BACKENDS=all, as in CI, all files of the package."""
     if os.environ.get("ROIDEPTH_BACKENDS") != "all":
         return [(backend, file) for file in FEW for backend in ("jax", "torch")]
-    files = [file for file in backends.package_files() if file not in backends.TENSORFLOW_ONLY]
-    return [(backend, file) for file in files for backend in ("jax", "torch")]
+    others = [file for file in backends.package_files() if file not in (*FEW, *backends.TENSORFLOW_ONLY)]
+    return [(backend, file) for file in (*FEW, *others) for backend in ("jax", "torch")]
 
 
 def needs(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed here (see the extras in pyproject.toml)")
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_shipped_weights_find_the_same_objects_on(backend):
+    needs(backend)
+    found = backends.compare(sorted(backends.SAMPLE.glob("*.png"))[:2], [backend])
+    assert set(found) == {"streets.keras", "streets_192x640.keras"}
+    for figures in found.values():
+        assert figures[backend]["objects"] == figures["tensorflow"]["objects"] > 0
+        assert backends.same_objects(figures[backend]), figures[backend]
 
 
 @pytest.mark.parametrize(("backend", "file"), files_to_run())
@@ -38,16 +48,6 @@ def test_what_may_be_copied_on(backend, file):
     if file in FEW:
         assert figures["passed"] > 10
         assert all(reason.startswith("only on TensorFlow") for reason in figures["skipped_because"])
-
-
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_the_shipped_weights_find_the_same_objects_on(backend):
-    needs(backend)
-    found = backends.compare(sorted(backends.SAMPLE.glob("*.png"))[:2], [backend])
-    assert set(found) == {"streets.keras", "streets_192x640.keras"}
-    for figures in found.values():
-        assert figures[backend]["objects"] == figures["tensorflow"]["objects"] > 0
-        assert backends.same_objects(figures[backend]), figures[backend]
 
 
 def test_what_is_left_out_on_other_backends_is_there():
