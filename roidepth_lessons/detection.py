@@ -63,8 +63,9 @@ def split_head(head):
 
     Returns:
         ``(where, what)``, Keras models with the same layers: features to the heatmap, and features to a dictionary of
-        ``box`` and ``object``. None if `what` sees more than a cell's eight neighbours, or can't be told to see less:
-        it must be one convolution of 3x3 cells in all, with 1x1 ones, batch normalisations and activations.
+        ``box`` and ``object``. None if `what` sees more than a cell's eight neighbours, or may see something else at
+        the rim of the image than it does there in the whole head: it may have convolutions of 3x3 cells that read the
+        features themselves, and any 1x1 ones, batch normalisations and activations, each called once.
     """
     try:
         where = keras.Model(head.input, head.output["heatmap"])
@@ -74,14 +75,19 @@ def split_head(head):
     plain = layers.InputLayer, layers.Conv2D, layers.BatchNormalization, layers.Activation, layers.ReLU
     if any(type(layer) not in plain for layer in what.layers):
         return None
+    if any(len(each["inbound_nodes"]) > 1 for each in what.get_config()["layers"]):
+        return None
     convolutions = [layer for layer in what.layers if isinstance(layer, layers.Conv2D)]
-    sizes = sorted(layer.kernel_size for layer in convolutions if layer.kernel_size != (1, 1))
-    ordinary = all(
-        (layer.strides, layer.dilation_rate, layer.padding) == ((1, 1), (1, 1), "same")
-        or (layer.kernel_size, layer.strides) == ((1, 1), (1, 1))
-        for layer in convolutions
+    wide = [layer for layer in convolutions if layer.kernel_size != (1, 1)]
+    if any(layer.strides != (1, 1) for layer in convolutions):
+        return None
+    sees_neighbours = all(
+        (layer.kernel_size, layer.dilation_rate, layer.padding) == ((3, 3), (1, 1), "same")
+        # After another layer, the zeros around the image would no longer be zeros.
+        and layer.input is head.input
+        for layer in wide
     )
-    return (where, what) if sizes in ([], [(3, 3)]) and ordinary else None
+    return (where, what) if sees_neighbours else None
 
 
 # Targets -------------------------------------------------------------------------------------------------------------

@@ -291,8 +291,10 @@ def own_head(*sizes, **options):
 
 def test_a_head_that_sees_farther_than_its_neighbours_is_not_split():
     assert detection.split_head(own_head(3))
-    assert detection.split_head(own_head(1, 3, 1))
+    assert detection.split_head(own_head(3, 1))
+    assert detection.split_head(own_head(1, 1))
     assert detection.split_head(own_head())
+    assert detection.split_head(own_head(1, 3, 1)) is None  # exact but for the image's rim
     for sizes in ([5], [3, 3], [(1, 3)], [2]):
         assert detection.split_head(own_head(*sizes)) is None
     assert detection.split_head(own_head(3, dilation_rate=2)) is None
@@ -300,6 +302,26 @@ def test_a_head_that_sees_farther_than_its_neighbours_is_not_split():
     wide = keras.layers.AveragePooling2D(3, strides=1, padding="same")(pooled.output["object"])
     assert detection.split_head(keras.Model(pooled.input, {**pooled.output, "object": wide})) is None
     assert detection.split_head(keras.layers.Conv2D(3, 1)) is None
+    features = keras.Input((None, None, 4))
+    again = keras.layers.Conv2D(4, 3, padding="same")
+    ends = {name: keras.layers.Conv2D(8, 1)(again(again(features))) for name in ("box", "object")}
+    assert detection.split_head(keras.Model(features, {"heatmap": features, **ends})) is None
+
+
+@pytest.mark.parametrize("sizes", [(), (3,), (3, 1), (1, 1), (1, 3, 1), (3, 3), (5,)])
+def test_what_is_split_is_exact_at_the_rim_too(sizes):
+    head = own_head(*sizes)
+    for variable in head.weights:
+        variable.assign(np.random.default_rng(1).normal(size=variable.shape) * 0.3)
+    halves = detection.split_head(head)
+    assert (halves is None) == (sizes in ((1, 3, 1), (3, 3), (5,)))
+    if halves:
+        features = np.random.default_rng(0).normal(size=(1, 4, 6, 4)).astype("float32")
+        padded = np.pad(features, [(0, 0), (1, 1), (1, 1), (0, 0)])
+        ways = detection.decode(head(features), 72), detection.decode_at_peaks(*halves, features, padded, 1, 72)
+        for name in ("boxes", "properties"):
+            whole, at_peaks = (ops.convert_to_numpy(each[name]) for each in ways)
+            np.testing.assert_allclose(at_peaks, whole, rtol=1e-4, atol=1e-5)
 
 
 def test_one_thing_is_reported_once():
