@@ -234,11 +234,7 @@ def time_share(network, others, inputs, rounds=15):
     """
     ratios = []
     for _ in range(rounds + 1):
-        seconds = []
-        for each in (network, *others):
-            begin = time.perf_counter()
-            each.predict_on_batch(inputs)
-            seconds.append(time.perf_counter() - begin)
+        seconds = [seconds_of(each.predict_on_batch, inputs) for each in (network, *others)]
         ratios.append(seconds[0] / sum(seconds[1:]))
     return float(np.median(ratios[1:]))
 

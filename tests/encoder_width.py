@@ -6,12 +6,10 @@ streets, and measured on the same validation streets (seed 100002). The depth he
 Written to ``data/results/encoder_width.json`` after every run; a second call makes what is missing.
 """
 
-import argparse
-import json
 import time
 from itertools import product
 
-from head_width import stored_runs
+from head_width import keep_run, parse, stored_runs
 
 from roidepth_lessons import CLASSES, DATA_FOLDER
 from roidepth_lessons.session import start
@@ -55,15 +53,9 @@ def measure(network, root):
 
 def main(arguments=None):
     """Trains what is missing, measures it, and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--streets", type=int, default=1200)
-    parser.add_argument("--validation", type=int, default=150)
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args(arguments)
+    options = parse(arguments, __doc__, steps=600)
     start(threads=options.threads)
-    from roidepth_lessons import kitti, study_book, train
+    from roidepth_lessons import study_book, train
 
     settings = {name: vars(options)[name] for name in ("streets", "validation", "steps")}
     settings |= {"batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE}
@@ -76,10 +68,7 @@ def main(arguments=None):
         network = train_network(channels, seed, examples, options.steps)
         run = {"channels": list(channels), "seed": seed, "parameters": network.count_params()}
         run |= {**measure(network, validation), "seconds": round(time.perf_counter() - began)}
-        print(json.dumps(run), flush=True)
-        runs = [*stored_runs(OUT), run]  # another process may make other seeds meanwhile
-        figures = {**settings, "runs": runs, **study_book.facts("python tests/encoder_width.py")}
-        kitti.write_text(OUT, json.dumps(figures, indent=1) + "\n")
+        keep_run(run, {**settings, **study_book.facts("python tests/encoder_width.py")}, OUT)
 
 
 if __name__ == "__main__":

@@ -92,17 +92,30 @@ def stored_runs(out=OUT):
     return json.loads(out.read_text())["runs"] if out.exists() else []
 
 
-def main(arguments=None):
-    """Trains what is missing, measures it, and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def keep_run(run, figures, out=OUT):
+    """Prints a run and adds it to the file, which keeps those that another process has made meanwhile."""
+    from roidepth_lessons import kitti
+
+    print(json.dumps(run), flush=True)
+    kitti.write_text(out, json.dumps({**figures, "runs": [*stored_runs(out), run]}, indent=1) + "\n")
+
+
+def parse(arguments, description, steps):
+    """The options of an experiment on widths; `steps` is the default of one of them."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--streets", type=int, default=1200)
     parser.add_argument("--validation", type=int, default=150)
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    """Trains what is missing, measures it, and writes the table."""
+    options = parse(arguments, __doc__, steps=1200)
     start(threads=options.threads)
-    from roidepth_lessons import depth, kitti, model, study_book, train
+    from roidepth_lessons import depth, model, study_book, train
 
     network = model.RoiDepth.load(SHIPPED_WEIGHTS).network
     settings = {name: vars(options)[name] for name in ("streets", "validation", "steps")}
@@ -122,10 +135,7 @@ def main(arguments=None):
             **measure(network, head, validation), "operations_384x1248": float(work(96, 312)),
             "seconds": round(time.perf_counter() - began),
         }  # fmt: skip
-        print(json.dumps(run), flush=True)
-        runs = [*stored_runs(), run]  # another process may make other seeds meanwhile
-        figures = {**settings, "shipped_head": own, "runs": runs, **study_book.facts("python tests/head_width.py")}
-        kitti.write_text(OUT, json.dumps(figures, indent=1) + "\n")
+        keep_run(run, {**settings, "shipped_head": own, **study_book.facts("python tests/head_width.py")})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ the Keras weights, and before anything is timed both must say the same four loss
 
 import argparse
 import json
-import time
 
 from roidepth_lessons.session import start
 
@@ -189,7 +188,7 @@ def main(arguments=None):
     import numpy as np
     import torch
 
-    from roidepth_lessons import dataset, kitti, model, multitask, streets, study_book, train
+    from roidepth_lessons import benchmark, dataset, kitti, model, multitask, streets, study_book, train
 
     torch.set_num_threads(options.threads)
     keras.utils.set_random_seed(1)
@@ -221,9 +220,7 @@ def main(arguments=None):
     generator = np.random.default_rng(0)
     for _ in range(options.rounds + 2):
         for name in generator.permutation(list(steps)):
-            begin = time.perf_counter()
-            steps[name]()
-            seconds[name].append(time.perf_counter() - begin)
+            seconds[name].append(benchmark.seconds_of(steps[name]))
     times = {name: np.array(each[2:]) for name, each in seconds.items()}  # the first rounds trace and warm up
     ratios = times["keras"] / times["torch"]
     figures = {
