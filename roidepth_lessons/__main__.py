@@ -618,8 +618,7 @@ def _write_json(path, content):
     if path:
         from . import kitti
 
-        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-        kitti.write_text(path, text)
+        kitti.write_json(path, content)
 
 
 if __name__ == "__main__":

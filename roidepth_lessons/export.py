@@ -396,9 +396,9 @@ def write_export(weights, out, kind, height=128, width=416, precision="float", w
         write = _write_litert if kind == "litert" else _write_onnx
         _quietly(f"{kind} can't take these networks", write, model, temporary, card)
         card["files"] = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
-        kitti.write_text(temporary / CARD, json.dumps(card, indent=2, allow_nan=False) + "\n")
+        kitti.write_json(temporary / CARD, card)
         card["difference"] = _compare(model, load(temporary))
-        kitti.write_text(temporary / CARD, json.dumps(card, indent=2, allow_nan=False) + "\n")
+        kitti.write_json(temporary / CARD, card)
         os.replace(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -422,6 +422,15 @@ def write_text(path, text):
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
+def write_json(path, content):
+    """Write a JSON file, whole or not at all: see :func:`write_atomically`.
+
+    Raises:
+        ValueError: if a number in it is NaN or infinite, which JSON does not know.
+    """
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
 def read_json(path):
     """What a JSON file holds.
 

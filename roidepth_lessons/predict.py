@@ -5,7 +5,6 @@ of figures, so a sequence may be long.
 """
 
 import hashlib
-import json
 import os
 import re
 import shlex
@@ -211,7 +210,7 @@ def claim_figures(folder, photos, paths, settings):
         raise ValueError(
             f"{folder} holds pictures of other photos, weights or settings; name another folder or empty it"
         )
-    kitti.write_text(note, json.dumps(wanted, indent=2) + "\n")
+    kitti.write_json(note, wanted)
 
     def newest(photo):
         return max(path.stat().st_mtime for path in (photo.path, photo.calibration) if path)

@@ -7,7 +7,6 @@ chosen on them: rates and lengths are the same for all, and stand in `Settings`.
 A run lives in a folder: weights and measurements that are there are not made again, so that a killed run goes on.
 """
 
-import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -159,7 +158,7 @@ def run(root, out=RESULTS, work=WORK, settings=None, recipes=RECIPES, processes=
             "ingredients": compare(recipes, {name: each["draws"] for name, each in figures.items()}),
             **facts("python -m roidepth_lessons roads ROOT"),
         }
-        return _write_json(out, results)
+        return _store(out, results)
 
 
 FULL = train.Settings(
@@ -195,7 +194,7 @@ def cross_validate(root, out=FULL_RESULTS, work=FULL_WORK, training=FULL, start=
         train_all(trainings, work, processes)
         figures = _measured(work / "measured.json", list(trainings), root, splits, drives)["figures"]
         command = facts("python -m roidepth_lessons roads ROOT --full")
-        return _write_json(out, {"settings": asdict(training), **figures, **command})
+        return _store(out, {"settings": asdict(training), **figures, **command})
 
 
 def _folds(root, folds):
@@ -208,14 +207,13 @@ def _claim(work, settings, drives):
     path, facts_of_run = work / "run.json", {"settings": asdict(settings), "drives": drives}
     if path.is_file() and kitti.read_json(path) != facts_of_run:
         raise ValueError(f"{path} is of a run with other settings or frames; choose another folder or remove this one")
-    _write_json(path, facts_of_run)
+    kitti.write_json(path, facts_of_run)
 
 
-def _write_json(path, content):
+def _store(path, content):
     """Writes it, and returns it as it will be read again."""
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    kitti.write_text(path, text)
-    return json.loads(text)
+    kitti.write_json(path, content)
+    return kitti.read_json(path)
 
 
 # Weights -------------------------------------------------------------------------------------------------------------
@@ -387,7 +385,7 @@ def _measured(path, weights_of_folds, root, splits, drives):
     groups = [drives[frame_id] for frame_id in order]
     evaluate.add_row_means(rows, root, order, groups)
     figures = measures.summarise(rows, "auto", groups, "drives") | {"training_seconds": round(float(np.mean(seconds)))}
-    return _write_json(path, {"figures": figures, "draws": _draws(rows, groups)})
+    return _store(path, {"figures": figures, "draws": _draws(rows, groups)})
 
 
 def _draws(rows, groups):

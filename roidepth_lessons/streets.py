@@ -20,7 +20,7 @@ import numpy as np
 from . import __version__, kitti
 from .camera import Calibration, Camera
 from .frames import Frame
-from .kitti import write_frame, write_text
+from .kitti import write_frame, write_json
 from .processes import clear_dead_locks, end_with_parent, only_run
 from .session import ProgressLine
 from .street_labels import label_objects, lidar_points
@@ -173,8 +173,7 @@ def _claim_folder(root, facts, count, share):
     """Check that a folder is empty or holds the same streets; clear away what a killed run left; note what it holds."""
     noted = _read_note(root, facts)
     _clear_temporaries(root, share)
-    text = json.dumps({**facts, "count": max(count, noted or 0)}, indent=1) + "\n"
-    write_text(root / "streets.json", text)
+    write_json(root / "streets.json", {**facts, "count": max(count, noted or 0)})
 
 
 def _clear_temporaries(root, share):

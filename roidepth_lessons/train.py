@@ -371,8 +371,7 @@ def write_card(run_folder, out, seen=(), processes=1):
         "epochs": list(epochs.values()),
         "epochs_not_logged": [number + 1 for number in range(settings["epochs"]) if number + 1 not in epochs],
     }
-    text = json.dumps(card, indent=2) + "\n"
-    kitti.write_text(out.with_suffix(".json"), text)
+    kitti.write_json(out.with_suffix(".json"), card)
 
 
 def flags(settings):
@@ -448,8 +447,7 @@ def _claim_run(run_folder, settings):
     # A run without a checkpoint, perhaps stopped by a misspelt argument, has nothing that could be spoilt.
     if _checkpoints(run_folder) and _read_settings(path) != asdict(settings):
         raise ValueError(f"{path} is of a run with other settings; choose another folder or remove this one")
-    text = json.dumps(asdict(settings), indent=2)
-    kitti.write_text(path, text)
+    kitti.write_json(path, asdict(settings))
 
 
 def _read_settings(path):

@@ -247,7 +247,7 @@ def main():
         return kitti.read_json(options.json) if Path(options.json).is_file() else {}
 
     def keep(**figures):  # what another backend's run has written meanwhile stays
-        kitti.write_text(options.json, json.dumps({**stored(), **figures}, indent=1) + "\n")
+        kitti.write_json(options.json, {**stored(), **figures})
 
     if options.what == "weights":
         weights = compare_weights(options.kitti)

@@ -15,19 +15,24 @@ from roidepth_lessons import CLASSES, DATA_FOLDER
 from roidepth_lessons.session import start
 
 OUT = DATA_FOLDER / "results" / "encoder_width.json"
-WIDTHS = (24, 48, 64, 96, 128), (24, 32, 64, 96, 128), (16, 24, 48, 64, 96)
-"""Channels at strides 2, 4, 8, 16 and 32; the first are the course's. Most of the work is done at stride 4."""
+ENCODERS = (
+    ((24, 48, 64, 96, 128), (2, 2, 2, 2)),
+    ((16, 24, 48, 96, 128), (1, 2, 2, 2)),
+    ((24, 32, 64, 96, 128), (2, 2, 2, 2)),
+    ((16, 24, 48, 64, 96), (1, 1, 1, 1)),
+)
+"""Channels at strides 2 to 32, blocks at strides 4 to 32; the first are the course's. Most work is at stride 4."""
 BATCH_SIZE, LEARNING_RATE = 16, 2e-3
 
 
-def train_network(channels, seed, examples, steps):
-    """A network with an encoder of these channels, trained on both tasks."""
+def train_network(channels, blocks, seed, examples, steps):
+    """A network with such an encoder, trained on both tasks."""
     import keras
 
     from roidepth_lessons import dataset, model, train
 
     keras.utils.set_random_seed(seed)
-    network = model.build_network(channels=channels)
+    network = model.build_network(channels=channels, blocks=blocks)
     train.compile_network(network, steps, LEARNING_RATE)
     epoch = len(dataset.Batches(examples, BATCH_SIZE))
     for number in range(-(-steps // epoch)):
@@ -59,14 +64,15 @@ def main(arguments=None):
 
     settings = {name: vars(options)[name] for name in ("streets", "validation", "steps")}
     settings |= {"batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE}
-    made = [(tuple(run["channels"]), run["seed"]) for run in stored_runs(OUT)]
-    waiting = [(width, seed) for seed, width in product(options.seeds, WIDTHS) if (width, seed) not in made]
+    made = [(run["channels"], run["blocks"], run["seed"]) for run in stored_runs(OUT)]
+    waiting = [([*channels], [*blocks], seed) for seed, (channels, blocks) in product(options.seeds, ENCODERS)]
+    waiting = [run for run in waiting if run not in made]
     validation = train.street_folder(options.validation, 100002)
     examples = train.read_examples(train.street_folder(options.streets, 100004), 128, 416) if waiting else []
-    for channels, seed in waiting:
+    for channels, blocks, seed in waiting:
         began = time.perf_counter()
-        network = train_network(channels, seed, examples, options.steps)
-        run = {"channels": list(channels), "seed": seed, "parameters": network.count_params()}
+        network = train_network(channels, blocks, seed, examples, options.steps)
+        run = {"channels": channels, "blocks": blocks, "seed": seed, "parameters": network.count_params()}
         run |= {**measure(network, validation), "seconds": round(time.perf_counter() - began)}
         keep_run(run, {**settings, **study_book.facts("python tests/encoder_width.py")}, OUT)
 

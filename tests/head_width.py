@@ -97,7 +97,7 @@ def keep_run(run, figures, out=OUT):
     from roidepth_lessons import kitti
 
     print(json.dumps(run), flush=True)
-    kitti.write_text(out, json.dumps({**figures, "runs": [*stored_runs(out), run]}, indent=1) + "\n")
+    kitti.write_json(out, {**figures, "runs": [*stored_runs(out), run]})
 
 
 def parse(arguments, description, steps):

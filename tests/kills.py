@@ -228,7 +228,7 @@ def main():
         with tempfile.TemporaryDirectory() as work:
             results[name] = kill_and_compare(RUNS[name], work, options.moments)
         results[name] |= study_book.facts(f"python tests/kills.py {name} --moments {options.moments}")
-        kitti.write_text(OUT, json.dumps(results, indent=1) + "\n")
+        kitti.write_json(OUT, results)
         print(name, {key: value for key, value in results[name].items() if key != "moments"})
 
 

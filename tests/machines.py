@@ -270,7 +270,7 @@ def main():
         for part in options.parts or PARTS:
             figures = PARTS[part](root, options, about["bytes_of_a_frame"])
             results[part] = {**about, **figures}
-            kitti.write_text(options.json, json.dumps(results, indent=1) + "\n")
+            kitti.write_json(options.json, results)
             print(json.dumps(results[part], indent=1), flush=True)
 
 

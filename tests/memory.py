@@ -6,7 +6,6 @@ window is in the growth; so the same photos come again in the second half, and t
 """
 
 import gc
-import json
 import os
 import sys
 from pathlib import Path
@@ -65,5 +64,5 @@ def measure(runs=RUNS):
 
 if __name__ == "__main__":
     figures = measure(int(sys.argv[1]) if len(sys.argv) > 1 else RUNS)
-    kitti.write_text(OUT, json.dumps(figures, indent=1) + "\n")
+    kitti.write_json(OUT, figures)
     print({name: value for name, value in figures.items() if name.endswith("mb")})

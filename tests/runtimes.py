@@ -227,7 +227,7 @@ def main(arguments=None):
         start(threads=1)
         facts = study_book.facts(f"python tests/runtimes.py calls {options.on}")
         figures = facts | measure_calls(_size(options.on), options.exports, options.rounds)
-        kitti.write_text(RESULTS / f"runtimes_{options.on}_calls.json", json.dumps(figures, indent=1) + "\n")
+        kitti.write_json(RESULTS / f"runtimes_{options.on}_calls.json", figures)
         return
     start()
     figures = measure_loss(options.on, options.exports, options.count)
@@ -236,7 +236,7 @@ def main(arguments=None):
     out = RESULTS / "runtimes_loss.json"
     stored = kitti.read_json(out) if out.exists() else {}
     stored[name] = study_book.facts(command) | figures
-    kitti.write_text(out, json.dumps(stored, indent=1) + "\n")
+    kitti.write_json(out, stored)
 
 
 if __name__ == "__main__":
