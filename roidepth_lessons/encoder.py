@@ -18,6 +18,9 @@ STRIDE = 4
 SIZE_MULTIPLE = 32
 """Height and width of an image must be multiples of this: the encoder's coarsest stride."""
 
+LEAN_CHANNELS, LEAN_BLOCKS = (16, 24, 48, 96, 128), (1, 2, 2, 2)
+"""For :func:`build_encoder`: about half of the work, since there is less of the encoder where there are most cells."""
+
 
 @keras.saving.register_keras_serializable("roidepth_lessons")
 class CameraRays(layers.Layer):

@@ -49,7 +49,7 @@ class Recipe:
     Args:
         streets: "varied" or "plain" looks (`street_layout.lay_out`) of the streets that it begins with, or None.
         real: Whether it trains on real photos, after the streets if there are any.
-        encoder: One of `model.ENCODERS`: the second begins with weights from ImageNet.
+        encoder: One of `model.ENCODERS`: the last begins with weights from ImageNet.
         augmentation: One of `augmentation.STRENGTHS`, for all of its training.
     """
 
@@ -65,7 +65,7 @@ class Recipe:
         return f"{data}; {self.encoder}; {self.augmentation}"
 
 
-OWN, IMAGENET = model.ENCODERS
+OWN, _, IMAGENET = model.ENCODERS
 PLAIN, STRONG, *_ = augmentation.STRENGTHS
 WAYS = (("varied", False), (None, True), ("varied", True))
 """Streets alone, real photos alone, and the one after the other."""

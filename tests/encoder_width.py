@@ -21,7 +21,7 @@ ENCODERS = (
     ((24, 32, 64, 96, 128), (2, 2, 2, 2)),
     ((16, 24, 48, 64, 96), (1, 1, 1, 1)),
 )
-"""Channels at strides 2 to 32, blocks at strides 4 to 32; the first are the course's. Most work is at stride 4."""
+"""Channels at strides 2 to 32, blocks at strides 4 to 32; the course's, the lean one and two more."""
 BATCH_SIZE, LEARNING_RATE = 16, 2e-3
 
 

@@ -5,7 +5,18 @@ import numpy as np
 import pytest
 import tiny
 
-from roidepth_lessons import CLASSES, DATA_FOLDER, depth, detection, encoder, model, multitask, pretrained, streets
+from roidepth_lessons import (
+    CLASSES,
+    DATA_FOLDER,
+    benchmark,
+    depth,
+    detection,
+    encoder,
+    model,
+    multitask,
+    pretrained,
+    streets,
+)
 from roidepth_lessons.camera import Camera
 
 CHANNELS = tiny.CHANNELS
@@ -357,5 +368,14 @@ def test_the_encoder_is_chosen_by_name(monkeypatch):
     assert {*pretrained.LEVELS, "neck_stride4_conv"} <= names
     rays = network.get_layer("encoder").get_layer("rays_stride8")
     assert (rays.focal_length, rays.stride) == (model.CANONICAL_FOCAL_LENGTH, 8)
-    with pytest.raises(ValueError, match=r"one of residual, efficientnet-lite0, got 'resnet'"):
+    with pytest.raises(ValueError, match=r"one of residual, lean, efficientnet-lite0, got 'resnet'"):
         model.build_network(encoder_name="resnet")
+
+
+def test_the_lean_encoder_has_half_of_the_work_and_the_same_heads():
+    usual, lean = model.build_network(), model.build_network(encoder_name="lean")
+    work = [benchmark.multiply_adds(each.get_layer("encoder"), [(1, 384, 1248, 3), (1, 4)]) for each in (usual, lean)]
+    assert 0.49 < work[1] / work[0] < 0.52
+    for name in ("detection_head", "depth_head"):
+        shapes = [[tuple(w.shape) for w in each.get_layer(name).weights] for each in (usual, lean)]
+        assert shapes[0] == shapes[1]

@@ -277,7 +277,7 @@ def test_the_encoder_is_chosen_on_the_command_line(tiny_streets, tmp_path, monke
 
 
 def test_an_encoder_that_is_not_there_is_named(tiny_streets, tmp_path):
-    with pytest.raises(ValueError, match="must be one of residual, efficientnet-lite0, got 'vgg'"):
+    with pytest.raises(ValueError, match="must be one of residual, lean, efficientnet-lite0, got 'vgg'"):
         train.train(settings(tiny_streets, encoder="vgg"), tmp_path / "run", tmp_path / "out.keras")
 
 

@@ -65,9 +65,10 @@ def build_torch_network(network):
 
         def forward(self, image, camera):
             x, levels = self.block("stem", image / 64 - 2), []
+            blocks = [name.removesuffix("_a_conv") for name in self.convolutions if name.endswith("_a_conv")]
             for stride in (4, 8, 16, 32):
-                for number in (1, 2):
-                    x = self.residual(f"stride{stride}_block{number}", x, 2 if number == 1 else 1)
+                for name in (each for each in blocks if each.startswith(f"stride{stride}_")):
+                    x = self.residual(name, x, 2 if name.endswith("_block1") else 1)
                 levels.append(x)
             merged = None
             for stride, level in zip((32, 16, 8, 4), reversed(levels), strict=True):
