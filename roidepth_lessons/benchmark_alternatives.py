@@ -2,7 +2,8 @@
 
 Two networks: a detector and a dense depth network, each with an encoder of its own, of the same kind as here. And a
 dense depth network of the size of Depth Anything (small), which is many people's first choice: built here without its
-weights, since only its time is asked for; it finds no objects, so a detector would have to stand beside it.
+weights, since only its time is asked for; it finds no objects, so a detector would have to stand beside it. And ROI
+depth itself with the lean encoder, untrained as well.
 """
 
 from functools import partial
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from . import depth
+from . import depth, model
 from .benchmark import check_size, interleave, seconds_of
 from .compiled import Compiled, fold_batch_normalization
 
@@ -105,7 +106,7 @@ def _residual_unit(x, channels):
 
 
 def benchmark_alternatives(program, cases, rounds=7, seed=0):
-    """Times a whole photo, one at a time, four ways, in an order that changes every round; the first round warms up.
+    """Times a whole photo, one at a time, five ways, in an order that changes every round; the first round warms up.
 
     Args:
         program: A `model.RoiDepth`.
@@ -115,9 +116,10 @@ def benchmark_alternatives(program, cases, rounds=7, seed=0):
 
     Returns:
         A dictionary: ``height``, ``width``; ``photos``; ``ms``, by way the median: ``roi`` (objects, and depth in
-        windows around the boxes), ``full`` (the same with the full map), ``two_networks`` (detector, then a dense depth
-        network with its own encoder) and ``vision_transformer`` (dense depth alone); ``times_roi``, how many times as
-        long as ``roi`` the others take: the median of paired ratios, with 5 to 95 % (``times_roi_range``).
+        windows around the boxes), ``full`` (the same with the full map), ``lean`` (as ``roi``, with the lean encoder),
+        ``two_networks`` (detector, then a dense depth network with its own encoder) and ``vision_transformer`` (dense
+        depth alone); ``times_roi``, how many times as long as ``roi`` the others take: the median of paired ratios,
+        with 5 to 95 % (``times_roi_range``).
 
     Raises:
         ValueError: if the photos' sides are no multiples of 32, or there is no case.
@@ -147,8 +149,9 @@ def _ways(program, height, width):
     dense = Compiled(build_dense_depth(other, program.depth_head))
     size = [PATCH * max(1, round(side / PATCH)) for side in (height, width)]
     transformer = Compiled(build_vision_transformer_depth(*size))
+    lean = model.RoiDepth(model.build_network(encoder_name="lean"))
 
-    def decode(photo, camera, boxes, mode):
+    def decode(photo, camera, boxes, mode, program=program):
         _, features = program.find(photo, camera)
         program.decode(features, program.plan(boxes, features.shape[1:3], mode))
 
@@ -163,6 +166,7 @@ def _ways(program, height, width):
     return {
         "roi": lambda *case: decode(*case, "roi"),
         "full": lambda *case: decode(*case, "full"),
+        "lean": lambda *case: decode(*case, "roi", lean),
         "two_networks": two_networks,
         "vision_transformer": vision_transformer,
     }
