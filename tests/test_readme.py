@@ -106,6 +106,16 @@ def test_speed_by_number_of_boxes_is_as_stored():
     assert f"{none} of full decoding without a box, {some[0]} with 5, {some[1]} with 15, {some[2]} with 40" in said
 
 
+def test_the_lean_encoder_is_as_stored():
+    real = result("results/benchmark_boxes_384x1248_lean.json")["cases"]["real"]
+    text = f"{real['planned_over_full']:.2f} of full decoding, {real['planned_over_detect']:.2f} of detection alone"
+    assert text in row("the lean encoder, boxes of 99 real frames' labels, 384x1248")
+    figures = result("results/streets_test_lean.json")
+    said = ", ".join(f"{name} {100 * each['ap50']:.1f} %" for name, each in figures["detection"].items())
+    said += f"; distance error {100 * figures['distance']['all']['abs_rel']:.1f} %"
+    assert said in row("the lean encoder, trained like the shipped weights, on 300 test streets")
+
+
 def test_alternatives_are_as_stored():
     times = result("results/benchmark_alternatives_384x1248.json")["times_roi"]
     said = row("beside a detector and a depth network of its own, and")
