@@ -234,7 +234,7 @@ def main(arguments=None):
     }  # fmt: skip
     print(json.dumps(figures, indent=1))
     if options.json:
-        kitti.write_text(options.json, json.dumps(figures, indent=1) + "\n")
+        kitti.write_json(options.json, figures)
 
 
 if __name__ == "__main__":

@@ -79,9 +79,8 @@ def main():
         ),
         "weight_arrays": len(one.weights),
     }
-    text = json.dumps(result, indent=1) + "\n"
-    kitti.write_text(RESULTS, text)
-    print(text, end="")
+    kitti.write_json(RESULTS, result)
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

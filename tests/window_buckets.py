@@ -13,7 +13,6 @@ The default sizes of `export` were chosen as the eleven of the first kind. Count
 ``data/results/window_buckets.json``.
 """
 
-import json
 import sys
 import tarfile
 import tempfile
@@ -150,4 +149,4 @@ if __name__ == "__main__":
     start(threads=1)
     figures = {"x".join(map(str, size)): measure(sys.argv[1], size) for size in SIZES}
     command = "python tests/window_buckets.py KITTI"
-    kitti.write_text(OUT, json.dumps(study_book.facts(command) | figures, indent=1) + "\n")
+    kitti.write_json(OUT, study_book.facts(command) | figures)
