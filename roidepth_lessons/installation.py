@@ -6,7 +6,7 @@ import sys
 import tomllib
 from importlib import metadata
 
-from . import DATA_FOLDER, LARGE_STREET_WEIGHTS, SHIPPED_WEIGHTS
+from . import DATA_FOLDER, LARGE_STREET_WEIGHTS, LEAN_STREET_WEIGHTS, SHIPPED_WEIGHTS
 
 TRIED_PYTHON = ((3, 11), (3, 13))
 OPTIONAL_EXTRA, OPTIONAL_USE = "imagenet", "train --encoder efficientnet-lite0"
@@ -39,6 +39,7 @@ def report():
     for what, path in (
         ("shipped weights", DATA_FOLDER / "weights" / SHIPPED_WEIGHTS.name),
         ("weights for photos", DATA_FOLDER / "weights" / LARGE_STREET_WEIGHTS.name),
+        ("weights with the lean encoder", DATA_FOLDER / "weights" / LEAN_STREET_WEIGHTS.name),
         ("sample of streets", DATA_FOLDER / "sample" / "training" / "image_2"),
     ):
         if path.exists():

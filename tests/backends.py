@@ -3,7 +3,7 @@
     python tests/backends.py weights [--kitti ROOT]
     python tests/backends.py tests [--backends jax,torch] [FILE ...]
 
-The first runs the command ``predict`` in a process per backend, with both weights files, on the sample's streets and,
+The first runs the command ``predict`` in a process per backend, with all weights files, on the sample's streets and,
 with ``--kitti``, on the first frames of that folder; what each finds is compared with what TensorFlow finds. The
 second runs pytest on one test file after the other. What a test file or a single test needs TensorFlow for stands in
 ``TENSORFLOW_ONLY`` below. Both store their figures in data/results/backends.json.
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roidepth_lessons import DATA_FOLDER, LARGE_STREET_WEIGHTS, SHIPPED_WEIGHTS, kitti
+from roidepth_lessons import DATA_FOLDER, LARGE_STREET_WEIGHTS, LEAN_STREET_WEIGHTS, SHIPPED_WEIGHTS, kitti
 from roidepth_lessons.study_book import facts
 
 HERE = Path(__file__).resolve().parent
@@ -33,7 +33,7 @@ RESULTS = DATA_FOLDER / "results" / "backends.json"
 SAMPLE = DATA_FOLDER / "sample" / "training" / "image_2"
 REAL_FRAMES = 10
 """Of the folder `--kitti`: JAX compiles anew for every size of a window."""
-WEIGHTS = (SHIPPED_WEIGHTS, LARGE_STREET_WEIGHTS)
+WEIGHTS = (SHIPPED_WEIGHTS, LARGE_STREET_WEIGHTS, LEAN_STREET_WEIGHTS)
 PIXELS, SHARE = 0.01, 1e-3
 """How far a box's edge (in pixels) and a distance or a score (as a part of it) may be from TensorFlow's."""
 

@@ -1,7 +1,7 @@
 """Is the encoder too wide? Networks with leaner encoders, trained alike: python tests/encoder_width.py
 
 No trick with windows makes a frame cheaper than detection, so a leaner detector is the one way to a smaller share of
-full decoding. Networks of several widths are trained from random weights, two seeds each, briefly and on the same
+full decoding. Networks of several widths are trained from random weights, several seeds each, briefly and on the same
 streets, and measured on the same validation streets (seed 100002). The depth head is the course's own in all of them.
 Written to ``data/results/encoder_width.json`` after every run; a second call makes what is missing.
 """
@@ -65,7 +65,7 @@ def main(arguments=None):
     settings = {name: vars(options)[name] for name in ("streets", "validation", "steps")}
     settings |= {"batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE}
     made = [(run["channels"], run["blocks"], run["seed"]) for run in stored_runs(OUT)]
-    waiting = [([*channels], [*blocks], seed) for seed, (channels, blocks) in product(options.seeds, ENCODERS)]
+    waiting = [([*channels], [*blocks], seed) for (channels, blocks), seed in product(ENCODERS, options.seeds)]
     waiting = [run for run in waiting if run not in made]
     validation = train.street_folder(options.validation, 100002)
     examples = train.read_examples(train.street_folder(options.streets, 100004), 128, 416) if waiting else []

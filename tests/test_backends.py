@@ -33,7 +33,7 @@ def needs(backend):
 def test_the_shipped_weights_find_the_same_objects_on(backend):
     needs(backend)
     found = backends.compare(sorted(backends.SAMPLE.glob("*.png"))[:2], [backend])
-    assert set(found) == {"streets.keras", "streets_192x640.keras"}
+    assert set(found) == {"streets.keras", "streets_192x640.keras", "streets_lean.keras"}
     for figures in found.values():
         assert figures[backend]["objects"] == figures["tensorflow"]["objects"] > 0
         assert backends.same_objects(figures[backend]), figures[backend]

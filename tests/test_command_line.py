@@ -214,7 +214,8 @@ def test_report_of_missing_files(monkeypatch, capsys, tmp_path):
     assert installation.report() == 1
     said = capsys.readouterr().out
     assert f"MISSING  shipped weights: {tmp_path / 'data' / 'weights' / 'streets.keras'} is missing" in said
-    assert "MISSING  sample of streets" in said
+    for what in ("weights for photos", "weights with the lean encoder", "sample of streets"):
+        assert f"MISSING  {what}" in said
 
 
 def test_every_requirement_is_understood():
