@@ -254,10 +254,10 @@ def check_command(options):
 
 def drives_command(options):
     """Says how many drives there are."""
-    from . import kitti_drives
+    from . import kitti, kitti_drives
 
     frames, drives = kitti_drives.write_drives(options.root, kitti_drives.read_mapping(options.devkit))
-    print(f"wrote {Path(options.root) / 'drives.tsv'}: {frames} frames of {drives} drives")
+    print(f"wrote {kitti.drives_file(options.root)}: {frames} frames of {drives} drives")
 
 
 def streets_command(options):
@@ -338,10 +338,10 @@ def _check_unseen(options, frame_ids, model):
     """Refuses to measure a network on drives that it was trained on. An export's card says it, too."""
     from . import drive_split, kitti, train
 
-    path = Path(options.root) / "drives.tsv"
+    path = kitti.drives_file(options.root)
     seen = model.card.get("drives_seen") if _is_export(options.weights) else train.drives_seen(options.weights)
     if seen is None:
-        print(f"{options.weights}: no card beside it, so nobody can say which drives it has seen")
+        print(train.NO_CARD.format(options.weights))
     if not seen:
         return
     if not path.is_file():

@@ -5,7 +5,6 @@ what could be had without the depth network.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -74,7 +73,7 @@ def measure_frames(model, root, frame_ids, mode="auto", report=None):
 
 def _groups(root, frame_ids):
     """The drive of each frame, or the frame itself, and which of the two: "drives" or "frames"."""
-    path = Path(root) / "drives.tsv"
+    path = kitti.drives_file(root)
     if not path.exists():
         return frame_ids, "frames"
     drives = kitti.read_drives(path)

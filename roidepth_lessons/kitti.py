@@ -329,6 +329,11 @@ def read_road(path):
     return np.array(image) > 0
 
 
+def drives_file(root):
+    """Where a folder in the KITTI layout may say from which drive each frame is."""
+    return Path(root) / "drives.tsv"
+
+
 def read_drives(path):
     """``drives.tsv`` as a dictionary from frame identifier to drive: frames of one drive look alike."""
     header, *rows = [line.split("\t") for line in _read_text(path).splitlines() if line.strip()] or [[]]

@@ -101,7 +101,7 @@ def check_dataset(root, split="training", progress=lambda done, total: None):
             points[frame_id] = len(parts["velodyne"])
         progress(done, len(frames))
     _add_hints(report, folder, pictures, points)
-    _check_drives(report, Path(root) / "drives.tsv", sorted(found["image_2"]))
+    _check_drives(report, kitti.drives_file(root), sorted(found["image_2"]))
     return report
 
 

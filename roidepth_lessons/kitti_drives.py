@@ -70,5 +70,5 @@ def write_drives(root, mapping):
             raise ValueError(f"{root}: frame {frame_id} is not one of KITTI's training frames, 000000 and so on")
     rows = ["frame_id\traw_drive\traw_frame", *("\t".join([each, *map(str, mapping[each])]) for each in frame_ids)]
     text = "\n".join(rows) + "\n"
-    kitti.write_text(Path(root) / "drives.tsv", text)
+    kitti.write_text(kitti.drives_file(root), text)
     return len(frame_ids), len({mapping[frame_id][0] for frame_id in frame_ids})

@@ -90,6 +90,8 @@ class Settings:
     shards: int = 1
 
 
+NO_CARD = "{}: no card beside it, so nobody can say which drives it has seen"
+"""What is said of weights that :func:`drives_seen` knows nothing of."""
 SPLIT_SEED = 0
 """The same split for every training, whatever its own seed is."""
 VALIDATION_SEED, TEST_SEED = 100_002, 100_003
@@ -119,12 +121,12 @@ def split_frames(settings, root):
         ValueError: if ``drives.tsv`` is damaged or leaves out a frame, or if there is no such fold.
         FileNotFoundError: if there is no frame.
     """
-    if settings.folds and (Path(root) / "drives.tsv").is_file():
+    if settings.folds and kitti.drives_file(root).is_file():
         splits, drives = read_folds(root, settings.folds, settings.validation)
         if not 1 <= settings.fold <= settings.folds:
             raise ValueError(f"fold must be 1 to {settings.folds}, the number of folds, got {settings.fold}")
         return splits[settings.fold - 1], drives
-    frame_ids, path = kitti.frame_ids(root), Path(root) / "drives.tsv"
+    frame_ids, path = kitti.frame_ids(root), kitti.drives_file(root)
     limit = None if settings.data else settings.streets
     drives = kitti.read_drives(path) if path.is_file() else {}
     return {"train": frame_ids[:limit], "validation": [], "test": []}, drives
@@ -145,7 +147,7 @@ def read_folds(root, folds, validation=1):
         ValueError: if ``drives.tsv`` is missing, damaged or leaves out a frame, or there are too few drives.
         FileNotFoundError: if there is no frame.
     """
-    path = Path(root) / "drives.tsv"
+    path = kitti.drives_file(root)
     if not path.is_file():
         raise ValueError(
             f"{path} is missing: it says from which drive each frame is, and the folds are made of drives; "
@@ -318,7 +320,7 @@ def _hold_out(settings, root, run_folder):
     seen = drives_seen(settings.start) if settings.start else []
     if held_out:
         if seen is None:
-            print(f"{settings.start}: no card beside it, so nobody can say which drives it has seen")
+            print(NO_CARD.format(settings.start))
         drive_split.check_unseen(held_out, drives, seen or [])
         drive_split.check_split(parts, drives)
         for part in drive_split.PARTS if run_folder else ():

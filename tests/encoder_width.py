@@ -18,10 +18,11 @@ OUT = DATA_FOLDER / "results" / "encoder_width.json"
 ENCODERS = (
     ((24, 48, 64, 96, 128), (2, 2, 2, 2)),
     ((16, 24, 48, 96, 128), (1, 2, 2, 2)),
-    ((24, 32, 64, 96, 128), (2, 2, 2, 2)),
+    ((16, 24, 48, 128, 192), (1, 2, 2, 2)),
     ((16, 24, 48, 64, 96), (1, 1, 1, 1)),
 )
-"""Channels at strides 2 to 32, blocks at strides 4 to 32; the course's, the lean one and two more."""
+"""Channels at strides 2 to 32, blocks at strides 4 to 32: the course's, the lean one, the lean one with more channels
+where cells are few, and a still leaner one."""
 BATCH_SIZE, LEARNING_RATE = 16, 2e-3
 
 
