@@ -357,7 +357,8 @@ def write_card(run_folder, out, seen=(), processes=1):
         seen: The drives that the network was trained on, those of the weights it began from included.
         processes: How many trained together, when the run ended.
 
-    ``epochs_not_logged`` lists the epochs, if any, of which the run folder holds no readable line.
+    ``epochs_not_logged`` lists the epochs, if any, of which the run folder holds no readable line; ``began_from`` says
+    the same of the weights that training began from, as far back as there are cards.
     """
     settings = kitti.read_json(run_folder / "settings.json")
     epochs = read_log(run_folder)
@@ -365,6 +366,7 @@ def write_card(run_folder, out, seen=(), processes=1):
         "command": " ".join(["python -m roidepth_lessons train", *flags(Settings(**settings)), "--out", out.name]),
         "data": settings["data"] or f"{settings['streets']} drawn streets, seed {settings['seed']}",
         "settings": settings,
+        "began_from": _history(settings["start"]),
         "drives_seen": list(seen),
         "training_seconds": round(sum(each["seconds"] for each in epochs.values())),
         "versions": {"python": platform.python_version(), "keras": keras.__version__, "package": __version__},
@@ -374,6 +376,15 @@ def write_card(run_folder, out, seen=(), processes=1):
         "epochs_not_logged": [number + 1 for number in range(settings["epochs"]) if number + 1 not in epochs],
     }
     kitti.write_json(out.with_suffix(".json"), card)
+
+
+def _history(weights):
+    """What the card beside some weights says of their making; None without weights or card."""
+    path = Path(weights).with_suffix(".json") if weights else None
+    if not path or not path.is_file():
+        return None
+    card = kitti.read_json(path)
+    return {name: card.get(name) for name in ("command", "data", "training_seconds", "began_from")}
 
 
 def flags(settings):

@@ -200,6 +200,25 @@ def test_a_spoilt_log_does_not_spoil_the_card(unbroken, tmp_path):
     assert json.loads((tmp_path / "out.json").read_text())["epochs_not_logged"] == [1, 2, 3]
 
 
+def test_a_card_says_what_the_weights_began_from(unbroken, tmp_path):
+    def train_from(start, name):
+        run = shutil.copytree(unbroken[1], tmp_path / name)
+        settings = json.loads((run / "settings.json").read_text())
+        (run / "settings.json").write_text(json.dumps(settings | {"start": start, "seed": 9}))
+        train.write_card(run, tmp_path / f"{name}.keras")
+        return json.loads((tmp_path / f"{name}.json").read_text())
+
+    first = train_from(None, "first")
+    second = train_from(str(tmp_path / "first.keras"), "second")
+    third = train_from(str(tmp_path / "second.keras"), "third")
+    assert first["began_from"] is None
+    kept = ("command", "data", "training_seconds", "began_from")
+    assert second["began_from"] == {name: first[name] for name in kept}
+    assert third["began_from"] == {name: second[name] for name in kept}
+    assert third["began_from"]["began_from"]["command"] == first["command"]
+    assert train_from(str(tmp_path / "nowhere.keras"), "fourth")["began_from"] is None
+
+
 def test_another_runs_folder_is_refused(unbroken, tiny_streets, tmp_path):
     _, run = unbroken
     before = sorted((path.name, path.read_bytes()) for path in run.iterdir())
