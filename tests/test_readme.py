@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roidepth_lessons import DATA_FOLDER, __main__, model
+from roidepth_lessons import DATA_FOLDER, __main__, model, train
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -22,8 +22,8 @@ def row(start):
     return line
 
 
-def detection_figures(figures):
-    return ", ".join(f"{name} {100 * each['ap50']:.1f} %" for name, each in figures["detection"].items())
+def detection_figures(figures, precision="ap50"):
+    return ", ".join(f"{name} {100 * each[precision]:.1f} %" for name, each in figures["detection"].items())
 
 
 def distance_figures(figures):
@@ -55,8 +55,7 @@ def test_distances_on_real_frames_are_as_stored():
 
 def test_weights_for_photos_are_as_stored():
     figures = result("results/kitti_zero_shot_192x640.json")
-    said = ", ".join(f"{name} {100 * each['ap50_moderate']:.1f} %" for name, each in figures["detection"].items())
-    assert said in row("99 real frames, the weights for photos, AP")
+    assert detection_figures(figures, "ap50_moderate") in row("99 real frames, the weights for photos, AP")
     assert distance_figures(figures) in row("99 real frames, the same weights, distance error per object")
 
 
@@ -110,10 +109,30 @@ def test_the_lean_encoder_is_as_stored():
     real = result("results/benchmark_boxes_384x1248_lean.json")["cases"]["real"]
     text = f"{real['planned_over_full']:.2f} of full decoding, {real['planned_over_detect']:.2f} of detection alone"
     assert text in row("the lean encoder, boxes of 99 real frames' labels, 384x1248")
-    figures = result("results/streets_test_lean.json")
-    said = ", ".join(f"{name} {100 * each['ap50']:.1f} %" for name, each in figures["detection"].items())
-    said += f"; distance error {100 * figures['distance']['all']['abs_rel']:.1f} %"
-    assert said in row("the lean encoder, trained like the shipped weights, on 300 test streets")
+    for file, where in (
+        ("streets_test_lean", "the lean encoder after 18 epochs, as it is here, on 300 test streets"),
+        ("streets_test_lean_6_epochs", "the lean encoder after 6 epochs, like the shipped weights"),
+        ("streets_test_lean_12_epochs", "the lean encoder after 12 epochs"),
+    ):
+        figures = result(f"results/{file}.json")
+        said = f"{detection_figures(figures)}; distance error {100 * figures['distance']['all']['abs_rel']:.1f} %"
+        said += f", depth inside boxes {100 * figures['depth']['inside_boxes']['abs_rel']:.1f} %"
+        assert said in row(where)
+    figures = result("results/kitti_zero_shot_lean.json")
+    said = f"{detection_figures(figures, 'ap50_moderate')}; distance error"
+    said += f" {100 * figures['distance']['all']['abs_rel']:.1f} %"
+    assert said in row("the lean encoder on 99 real frames, AP at overlap 0.5 by KITTI's rules, moderate")
+
+
+def test_the_lean_weights_were_trained_for_eighteen_epochs():
+    card = result("weights/streets_lean.json")
+    before = card["began_from"]
+    assert [card["data"], before["data"], before["began_from"]["data"]] == [
+        f"12000 drawn streets, seed {seed}" for seed in (3, 2, 1)
+    ]
+    assert before["began_from"]["began_from"] is None
+    epochs = [train.Settings().epochs * ("--epochs" not in each["command"]) for each in (before["began_from"], before)]
+    assert sum(epochs) + len(card["epochs"]) == 18
 
 
 def test_alternatives_are_as_stored():
