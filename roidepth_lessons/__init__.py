@@ -21,4 +21,4 @@ LARGE_STREET_WEIGHTS = DATA_FOLDER / "weights" / "streets_192x640.keras"
 """The same network, trained further on larger streets, zoomed and tilted: for photos, and to begin training on them."""
 
 LEAN_STREET_WEIGHTS = DATA_FOLDER / "weights" / "streets_lean.keras"
-"""A network with the lean encoder, for whoever wants less time a frame and will pay with some objects."""
+"""The lean encoder, trained for three times as long: about as accurate on streets, in less time a frame."""
