@@ -190,7 +190,7 @@ def comes_out_the_same(lesson):
             messages.append(lesson.say("stores an object's address; end with plt.show() or an assignment", index))
         if re.search(r"\r(?!\n)", text):
             messages.append(lesson.say("stores a carriage return: tests/regenerate.py keeps the last text only", index))
-        for match in re.finditer(r"≈[^\n]{0,16}", text):
+        for match in re.finditer(r"≈[^\n≈]{0,16}", text):
             number = ABOUT.match(match[0])
             if not number:
                 messages.append(lesson.say(f"{match[0]!r}: after ≈ comes one space and a plain number", index))

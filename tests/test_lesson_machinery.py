@@ -262,6 +262,7 @@ FAULTS = {
     "a carriage return": (output("cure", printed("1 of 2\r2 of 2")), "stores a carriage return"),
     "≈ alone": (output("numbers", printed("≈0.12")), "'≈0.12': after ≈ comes one space and a plain number"),
     "≈ padded": (output("numbers", printed("≈  0.12 m")), "after ≈ comes one space"),
+    "≈ padded, behind another": (output("numbers", printed("≈ 0.12 m, ≈  0.12 m")), "after ≈ comes one space"),
     "≈ nan": (output("numbers", printed("≈ nan")), "after ≈ comes one space and a plain number"),
     "≈ with a comma": (output("numbers", printed("≈ 12,345 m")), "after ≈ comes one space and a plain number"),
     "≈ too coarse": (output("numbers", printed("≈ 0.01 m")), "'≈ 0.01' needs two significant digits"),
