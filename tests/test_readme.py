@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roidepth_lessons import DATA_FOLDER, __main__, model, train
+from roidepth_lessons import CLASSES, DATA_FOLDER, __main__, comparison, model, train
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -133,6 +133,18 @@ def test_the_lean_weights_were_trained_for_eighteen_epochs():
     assert before["began_from"]["began_from"] is None
     epochs = [train.Settings().epochs * ("--epochs" not in each["command"]) for each in (before["began_from"], before)]
     assert sum(epochs) + len(card["epochs"]) == 18
+
+
+def test_what_the_lean_encoder_loses_in_a_brief_training_is_as_stored():
+    stored = result("results/encoder_width.json")
+    usual, lean = (
+        {run["seed"]: run["ap50"] for run in stored["runs"] if (run["channels"], run["blocks"]) == encoder}
+        for encoder in (([24, 48, 64, 96, 128], [2, 2, 2, 2]), ([16, 24, 48, 96, 128], [1, 2, 2, 2]))
+    )
+    said = row(f"the lean encoder minus the usual one after {stored['steps']} steps, {len(lean)} seeds, AP50 in points")
+    for name in CLASSES:
+        differences = comparison.paired(*([each[seed][name] for seed in sorted(usual)] for each in (lean, usual)))
+        assert f"{name} {100 * differences['mean']:.1f} ({ends(differences['interval'])})" in said
 
 
 def test_alternatives_are_as_stored():
