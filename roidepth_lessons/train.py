@@ -164,6 +164,16 @@ def drives_seen(weights):
     """The drives that a network was trained on, as the card beside its weights file says; None if there is no card.
 
     Raises:
+        ValueError: if the card is damaged.
+    """
+    card = _read_card(weights)
+    return None if card is None else card.get("drives_seen", [])
+
+
+def _read_card(weights):
+    """The card beside a weights file; None if there is none.
+
+    Raises:
         ValueError: if the card is damaged: to take it for none would let the network be tested on what it has seen.
     """
     path = Path(weights).with_suffix(".json")
@@ -173,7 +183,7 @@ def drives_seen(weights):
     drives = card.get("drives_seen", []) if isinstance(card, dict) else None
     if not isinstance(drives, list) or not all(isinstance(each, str) for each in drives):
         raise ValueError(f"{path} is damaged: wanted a card of weights with the list drives_seen")
-    return drives
+    return card
 
 
 def read_examples(root, height, width, frame_ids=None):
@@ -380,10 +390,9 @@ def write_card(run_folder, out, seen=(), processes=1):
 
 def _history(weights):
     """What the card beside some weights says of their making; None without weights or card."""
-    path = Path(weights).with_suffix(".json") if weights else None
-    if not path or not path.is_file():
+    card = _read_card(weights) if weights else None
+    if card is None:
         return None
-    card = kitti.read_json(path)
     return {name: card.get(name) for name in ("command", "data", "training_seconds", "began_from")}
 
 

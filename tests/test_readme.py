@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from roidepth_lessons import CLASSES, DATA_FOLDER, __main__, comparison, model, train
+from roidepth_lessons.encoder import LEAN_BLOCKS, LEAN_CHANNELS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -24,6 +25,11 @@ def row(start):
 
 def detection_figures(figures, precision="ap50"):
     return ", ".join(f"{name} {100 * each[precision]:.1f} %" for name, each in figures["detection"].items())
+
+
+def brief_figures(figures, precision="ap50"):
+    error = figures["distance"]["all"]["abs_rel"]
+    return f"{detection_figures(figures, precision)}; distance error {100 * error:.1f} %"
 
 
 def distance_figures(figures):
@@ -115,12 +121,9 @@ def test_the_lean_encoder_is_as_stored():
         ("streets_test_lean_12_epochs", "the lean encoder after 12 epochs"),
     ):
         figures = result(f"results/{file}.json")
-        said = f"{detection_figures(figures)}; distance error {100 * figures['distance']['all']['abs_rel']:.1f} %"
-        said += f", depth inside boxes {100 * figures['depth']['inside_boxes']['abs_rel']:.1f} %"
-        assert said in row(where)
-    figures = result("results/kitti_zero_shot_lean.json")
-    said = f"{detection_figures(figures, 'ap50_moderate')}; distance error"
-    said += f" {100 * figures['distance']['all']['abs_rel']:.1f} %"
+        inside = f"depth inside boxes {100 * figures['depth']['inside_boxes']['abs_rel']:.1f} %"
+        assert f"{brief_figures(figures)}, {inside}" in row(where)
+    said = brief_figures(result("results/kitti_zero_shot_lean.json"), "ap50_moderate")
     assert said in row("the lean encoder on 99 real frames, AP at overlap 0.5 by KITTI's rules, moderate")
 
 
@@ -139,7 +142,7 @@ def test_what_the_lean_encoder_loses_in_a_brief_training_is_as_stored():
     stored = result("results/encoder_width.json")
     usual, lean = (
         {run["seed"]: run["ap50"] for run in stored["runs"] if (run["channels"], run["blocks"]) == encoder}
-        for encoder in (([24, 48, 64, 96, 128], [2, 2, 2, 2]), ([16, 24, 48, 96, 128], [1, 2, 2, 2]))
+        for encoder in (([24, 48, 64, 96, 128], [2, 2, 2, 2]), ([*LEAN_CHANNELS], [*LEAN_BLOCKS]))
     )
     said = row(f"the lean encoder minus the usual one after {stored['steps']} steps, {len(lean)} seeds, AP50 in points")
     for name in CLASSES:
