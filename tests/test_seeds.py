@@ -1,6 +1,7 @@
 """tests/seeds.py: lessons with other seeds, what is kept of them, and what lessons have kept."""
 
 import json
+import re
 
 import lesson_rules
 import nbformat
@@ -87,3 +88,18 @@ def test_what_is_kept_is_of_ten_seeds_or_more_without_a_failure_and_of_the_code_
     assert {seed: each["failed"] for seed, each in record["seeds"].items() if each["failed"]} == {}
     assert all(each["numbers"] for each in record["seeds"].values())
     assert record["code"] == seeds.code_of(lesson_rules.read(notebook).notebook), f"python tests/seeds.py {notebook}"
+
+
+def test_what_lesson_05_says_of_its_seeds_is_what_is_kept():
+    """AbsRel where beams look: exact depth beats the row means of LiDAR six times or more, and is worse than LiDAR."""
+    record = json.loads((seeds.FOLDER / "05_depth.json").read_text())["seeds"]
+    rows = {seed: {line[:22].strip(): line for line in each["numbers"]} for seed, each in record.items()}
+    exact, means, lidar = (
+        {seed: float(re.search(r"≈ ([\d.]+)", each[name])[1]) for seed, each in rows.items()}
+        for name in ("exact depth", "row means, LiDAR", "LiDAR")
+    )
+    assert sum(exact[seed] < means[seed] for seed in rows) >= 6
+    assert exact["1"] > means["1"]
+    ratios = [exact[seed] / lidar[seed] for seed in rows]
+    assert 1.07 < min(ratios) < 1.15
+    assert 1.35 < max(ratios) < 1.45
